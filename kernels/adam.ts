@@ -1,0 +1,39 @@
+// Adam and AdamW, by PyTorch's rule (torch.optim.Adam, torch.optim.AdamW). A unit is one element.
+import { Adam } from "./generated";
+import { loadLanes, storeLanes } from "./lanes";
+
+/** base^n for a whole number n >= 0; its relative error is about n times that of a float64. */
+function power(base: f64, n: f64): f64 {
+  let result: f64 = 1;
+  for (let bits = <u64>n; bits; bits >>= 1, base *= base) if (bits & 1) result *= base;
+  return result;
+}
+
+/**
+ * With t = step + 1: g += weightDecay · param, or, decoupled, param *= 1 - lr · weightDecay;
+ * m += (1 - beta1) (g - m); v = beta2 · v + (1 - beta2) g²;
+ * param -= lr / (1 - beta1^t) · m / (√v / √(1 - beta2^t) + eps).
+ */
+export function adam(a: Adam, from: i32, to: i32): void {
+  const lr = load<f64>(a.lr), t = load<f64>(a.step) + 1;
+  const rate = f32x4.splat(<f32>(lr / (1 - power(a.beta1, t))));
+  const correction = f32x4.splat(<f32>(1 / sqrt<f64>(1 - power(a.beta2, t)))), eps = f32x4.splat(<f32>a.eps);
+  const mShare = f32x4.splat(<f32>(1 - a.beta1)), beta2 = f32x4.splat(<f32>a.beta2), vShare = f32x4.splat(<f32>(1 - a.beta2));
+  const decoupled = a.decoupled != 0, decays = a.weightDecay != 0;
+  const decay = f32x4.splat(<f32>(decoupled ? 1 - lr * a.weightDecay : a.weightDecay));
+  for (let i = from; i < to; i += 4) {
+    const offset = <usize>i << 2, n = to - i;
+    let param = loadLanes(a.param + offset, n), g = loadLanes(a.grad + offset, n);
+    if (decays) {
+      if (decoupled) param = f32x4.mul(param, decay);
+      else g = f32x4.add(g, f32x4.mul(decay, param));
+    }
+    let m = loadLanes(a.m + offset, n), v = loadLanes(a.v + offset, n);
+    m = f32x4.add(m, f32x4.mul(mShare, f32x4.sub(g, m)));
+    v = f32x4.add(f32x4.mul(beta2, v), f32x4.mul(f32x4.mul(vShare, g), g));
+    storeLanes(a.m + offset, m, n);
+    storeLanes(a.v + offset, v, n);
+    const size = f32x4.add(f32x4.mul(f32x4.sqrt(v), correction), eps);
+    storeLanes(a.param + offset, f32x4.sub(param, f32x4.div(f32x4.mul(rate, m), size)), n);
+  }
+}

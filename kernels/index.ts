@@ -1,0 +1,1 @@
+export { heapBase, run, serve, setup } from "./runtime";

@@ -1,0 +1,53 @@
+// Checks dist/ as a browser's bundler sees it: every export exists, and nothing reachable imports Node's modules or a package.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import ts from "typescript";
+import { at } from "./paths.mjs";
+
+const manifest = JSON.parse(readFileSync(at("package.json"), "utf8"));
+const problems = [];
+
+/** Specifiers of static and dynamic imports and of re-exports. */
+function importsOf(path) {
+  const found = [];
+  const visit = (node) => {
+    const named = ts.isImportDeclaration(node) || ts.isExportDeclaration(node) ? node.moduleSpecifier : undefined;
+    const called =
+      ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword ? node.arguments[0] : undefined;
+    const specifier = named ?? called;
+    if (specifier && ts.isStringLiteral(specifier)) found.push(specifier.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest));
+  return found;
+}
+
+function walk(path, from, seen) {
+  if (seen.has(path)) return;
+  seen.add(path);
+  if (!existsSync(path)) {
+    problems.push(`${from}: ${path} does not exist`);
+    return;
+  }
+  for (const specifier of importsOf(path)) {
+    if (specifier === "#platform") walk(at(manifest.imports["#platform"].default), from, seen);
+    else if (specifier.startsWith(".")) walk(join(path, "..", specifier), from, seen);
+    else problems.push(`${from}: ${path.slice(at("/").length)} imports "${specifier}", which a browser does not have`);
+  }
+}
+
+// Where an export has a "node" condition, browsers get its "default".
+for (const [name, target] of Object.entries(manifest.exports)) {
+  if (typeof target === "string") continue;
+  walk(at(target.default), `evenkeel${name.slice(1)}`, new Set());
+  if (!existsSync(at(target.types))) problems.push(`evenkeel${name.slice(1)}: ${target.types} does not exist`);
+}
+for (const target of Object.values(manifest.imports["#platform"]))
+  if (!existsSync(at(target))) problems.push(`#platform: ${target} does not exist`);
+for (const name of ["kernels.wasm", "kernels-relaxed.wasm", "worker.js", "cli.js"]) {
+  if (!existsSync(at("dist", name))) problems.push(`dist/${name} does not exist`);
+}
+
+for (const problem of new Set(problems)) console.error(`evenkeel: ${problem}`);
+if (problems.length > 0) process.exitCode = 1;
+else console.log("dist: every export exists, and browsers get nothing of Node's");

@@ -1,0 +1,64 @@
+/** A value that may be missing because it was not finite. */
+export type Value = number | null;
+
+export interface Point {
+  /** 1 is the first step. */
+  readonly step: number;
+  readonly value: number;
+}
+
+/** Width of the moving average for a run of this many steps: odd, a fiftieth of the run, at most 51. */
+export function smoothingWindow(steps: number): number {
+  return Math.max(1, Math.min(51, Math.floor(steps / 50))) | 1;
+}
+
+/**
+ * Centred moving average over `window` steps. The window shrinks evenly at both ends (so ends are not pulled
+ * sideways), and the series breaks where a value is missing: the result is one list per unbroken piece.
+ */
+export function smooth(values: readonly Value[], window: number): Point[][] {
+  const half = (window - 1) / 2;
+  return pieces(values).map((piece) =>
+    piece.map((point, i) => {
+      const reach = Math.min(half, i, piece.length - 1 - i);
+      let sum = 0;
+      for (let j = i - reach; j <= i + reach; j++) sum += (piece[j] as Point).value;
+      return { step: point.step, value: sum / (2 * reach + 1) };
+    }),
+  );
+}
+
+/** The unbroken pieces of a series. */
+export function pieces(values: readonly Value[]): Point[][] {
+  const result: Point[][] = [];
+  let open: Point[] | undefined;
+  values.forEach((value, i) => {
+    if (value === null) {
+      open = undefined;
+      return;
+    }
+    if (!open) result.push((open = []));
+    open.push({ step: i + 1, value });
+  });
+  return result;
+}
+
+/** Keeps the lowest and the highest point of each of about `buckets` stretches: the drawing looks the same. */
+export function thin(points: readonly Point[], buckets: number): Point[] {
+  if (points.length <= 2 * buckets) return [...points];
+  const kept: Point[] = [];
+  const size = points.length / buckets;
+  for (let b = 0; b < buckets; b++) {
+    const stretch = points.slice(Math.floor(b * size), Math.floor((b + 1) * size));
+    const low = stretch.reduce((a, p) => (p.value < a.value ? p : a));
+    const high = stretch.reduce((a, p) => (p.value > a.value ? p : a));
+    kept.push(...(low === high ? [low] : low.step < high.step ? [low, high] : [high, low]));
+  }
+  return kept;
+}
+
+/** At most `most` items of a list, evenly spread, with the first and the last. */
+export function spread<T>(items: readonly T[], most: number): T[] {
+  if (items.length <= most) return [...items];
+  return Array.from({ length: most }, (_, i) => items[Math.round((i * (items.length - 1)) / (most - 1))] as T);
+}

@@ -1,0 +1,125 @@
+import { OptionError } from "../core/errors.js";
+import type { DataSet } from "./dataset.js";
+import { randomFor } from "./seed.js";
+import { allIndices, type Indices } from "./split.js";
+
+export interface LoaderOptions {
+  /** Examples in a batch. */
+  batchSize: number;
+  /** Whether each epoch has an order of its own (default false). */
+  shuffle?: boolean;
+  /** Seed of the orders (default 0). */
+  seed?: number;
+  /**
+   * What becomes of a last batch that is not full: "keep" it, "drop" it, or "merge" it into the one before where it has
+   * at most half of `batchSize` examples, since the statistics of a short batch are poor (default "keep").
+   */
+  dropLast?: "keep" | "drop" | "merge";
+  /** The examples to use (default: all). */
+  indices?: Indices;
+  /** Images become `byte * scale + shift` (defaults 1/255 and 0). Tables are left as they are. */
+  scale?: number;
+  shift?: number;
+  /** Whether images come as rows [N, C·H·W] instead of [N, C, H, W] (default false). */
+  flatten?: boolean;
+}
+
+/**
+ * Batches of a data set. An epoch is a list of index batches, views into one order; examples are not copied here. The
+ * order depends on the seed and the epoch's number alone, so that training can be resumed at any batch.
+ *
+ * @example
+ * const loader = new DataLoader(set, { batchSize: 64, shuffle: true, seed: 7 });
+ * for (const batch of loader.epoch(0)) console.log(batch.length);
+ * @throws OptionError if an option cannot be used, or no batch is left
+ */
+export class DataLoader<S extends DataSet = DataSet> {
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly shuffle: boolean;
+  readonly dropLast: "keep" | "drop" | "merge";
+  readonly scale: number;
+  readonly shift: number;
+  readonly flatten: boolean;
+  /** Batches in an epoch. */
+  readonly length: number;
+  /** Examples in an epoch. */
+  readonly count: number;
+  readonly #indices: Indices;
+
+  constructor(
+    readonly set: S,
+    options: LoaderOptions,
+  ) {
+    const {
+      batchSize,
+      shuffle = false,
+      seed = 0,
+      dropLast = "keep",
+      indices,
+      scale = 1 / 255,
+      shift = 0,
+      flatten = false,
+    } = options;
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      throw new OptionError(`DataLoader: expected batchSize to be a positive integer, got ${batchSize}.`);
+    }
+    if (!["keep", "drop", "merge"].includes(dropLast)) {
+      throw new OptionError(`DataLoader: expected dropLast to be "keep", "drop" or "merge", got ${JSON.stringify(dropLast)}.`);
+    }
+    if (!Number.isFinite(scale) || !Number.isFinite(shift)) {
+      throw new OptionError(`DataLoader: expected finite numbers as scale and shift, got ${scale} and ${shift}.`);
+    }
+    if (shuffle) randomFor("DataLoader", seed, "shuffle");
+    this.#indices = checkIndices(set, indices);
+    const available = this.#indices.length;
+    const rest = available % batchSize;
+    const full = (available - rest) / batchSize;
+    const merged = full > 0 && dropLast === "merge" && 2 * rest <= batchSize;
+    this.length = rest === 0 || dropLast === "drop" || merged ? full : full + 1;
+    this.count = dropLast === "drop" ? available - rest : available;
+    if (this.length === 0) {
+      throw new OptionError(
+        `DataLoader: expected at least one batch, got ${available} examples for batches of ${batchSize} with dropLast ` +
+          `"${dropLast}".`,
+      );
+    }
+    this.batchSize = batchSize;
+    this.shuffle = shuffle;
+    this.seed = seed;
+    this.dropLast = dropLast;
+    this.scale = scale;
+    this.shift = shift;
+    this.flatten = flatten;
+  }
+
+  /**
+   * The index batches of epoch `epoch`, from 0.
+   * @param from the first batch to give, for resuming in the middle of an epoch (default 0)
+   */
+  *epoch(epoch: number, from = 0): Generator<Indices, void, undefined> {
+    const order = this.order(epoch);
+    for (let b = from; b < this.length; b++) {
+      const end = b === this.length - 1 ? this.count : (b + 1) * this.batchSize;
+      yield order.subarray(b * this.batchSize, end);
+    }
+  }
+
+  /** Positions in the data set in the order in which epoch `epoch` visits them, all of them. */
+  order(epoch: number): Indices {
+    if (!Number.isInteger(epoch) || epoch < 0) throw new OptionError(`DataLoader: expected an epoch from 0 on, got ${epoch}.`);
+    if (!this.shuffle) return this.#indices.slice();
+    const order = randomFor("DataLoader", this.seed, "shuffle", epoch).permutation(this.#indices.length);
+    for (let i = 0; i < order.length; i++) order[i] = this.#indices[order[i]!]!;
+    return order;
+  }
+}
+
+function checkIndices(set: DataSet, indices: Indices | undefined): Indices {
+  if (indices === undefined) return allIndices(set.count);
+  const wrong = indices.findIndex((i) => i < 0 || i >= set.count);
+  if (wrong >= 0) {
+    throw new OptionError(`DataLoader: expected indices from 0 to ${set.count - 1}, got ${indices[wrong]} at position ${wrong}.`);
+  }
+  return indices.slice();
+}

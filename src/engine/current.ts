@@ -1,0 +1,48 @@
+import { BackendError } from "../core/errors.js";
+import type { Backend } from "./backend.js";
+import { ReferenceBackend } from "./reference/backend.js";
+import { createWasmBackend, createWasmBackendSync, type WasmOptions } from "./wasm/backend.js";
+
+export interface InitOptions extends WasmOptions {
+  /** "wasm" computes in float32; "reference" in float64, with plain loops (default "wasm"). */
+  backend?: "wasm" | "reference";
+}
+
+let current: Backend | null = null;
+
+/**
+ * Chooses and starts the backend that new tensors are made on. Tensors made before belong to the previous backend, which is
+ * disposed of. Without it the first tensor starts the default: one thread, plain SIMD (in a browser `init` must be called).
+ *
+ * @param options.threads threads that compute, this one included (default 1)
+ * @param options.deterministic plain SIMD only: the same bits on every machine (default false)
+ * @param options.backend "wasm" or "reference" (default "wasm")
+ * @param options.maxMemory most bytes of WebAssembly memory (default and limit 4 GiB)
+ * @throws BackendError if an option is wrong or a worker does not start; the previous backend stays in use then
+ */
+export async function init(options: InitOptions = {}): Promise<void> {
+  const { backend = "wasm", ...wasm } = options;
+  if (backend !== "wasm" && backend !== "reference") {
+    throw new BackendError(`init: expected backend "wasm" or "reference", got ${JSON.stringify(backend)}.`);
+  }
+  const next = backend === "reference" ? new ReferenceBackend() : await createWasmBackend(wasm);
+  current?.dispose();
+  current = next;
+}
+
+/** The backend that new tensors are made on. */
+export function currentBackend(): Backend {
+  current ??= createWasmBackendSync();
+  return current;
+}
+
+/** Runs `fn` with `backend` as the current one. For tests and experiments that compare backends. */
+export function withBackend<T>(backend: Backend, fn: () => T): T {
+  const previous = current;
+  current = backend;
+  try {
+    return fn();
+  } finally {
+    current = previous;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The signature of every kernel: the one list from which the argument records of the WebAssembly build, the types of
+ * `Backend.call` and the test that runs each kernel on both backends are made.
+ *
+ * A parameter is "in" (read), "out" (written whole), "inout" (updated in place), with "?" where it may be null;
+ * "int" (a 32-bit integer, also used for flags 0 and 1), "float" (64 bits) or "dims" (six integers, padded in front).
+ * The order of the parameters is the layout of the record. Meaning: `engine/reference/`.
+ */
+// biome-ignore format: a table, a kernel to a line or a few
+export const kernels = {
+  // Memory. Elements of four bytes (float32 or int32) unless said otherwise.
+  fill: { y: "out", n: "int", value: "float" },
+  fillInt: { y: "out", n: "int", value: "int" },
+  fillCell: { y: "out", value: "float" },
+  copy: { x: "in", y: "out", n: "int" },
+  stridedCopy: { x: "in", y: "inout", shape: "dims", xStrides: "dims", yStrides: "dims", xOffset: "int", yOffset: "int" },
+  gatherRows: { x: "in", index: "in", y: "out", n: "int", width: "int" },
+  gatherBytes: { x: "in", index: "in", y: "out", n: "int", width: "int", scale: "float", shift: "float" },
+  oneHot: { index: "in", y: "out", n: "int", classes: "int" },
+  addToCell: { cell: "inout", amount: "float" },
+  addToInt: { cell: "inout", amount: "int" },
+
+  // Element by element; `op` is an index into the lists below.
+  unary: { x: "in", y: "out", n: "int", op: "int", alpha: "float" },
+  unaryBackward: { u: "in", dy: "in", dx: "out", n: "int", op: "int", alpha: "float" },
+  binary: { a: "in", b: "in", y: "out", op: "int", shape: "dims", aStrides: "dims", bStrides: "dims" },
+
+  // Reductions over the middle axis of [outer, count, inner].
+  reduce: { x: "in", y: "out", op: "int", outer: "int", count: "int", inner: "int" },
+  argmax: { x: "in", y: "out", outer: "int", count: "int", inner: "int" },
+  sumChannels: { x: "in", y: "out", n: "int", c: "int", s: "int" },
+
+  // Products and convolutions.
+  matmul: {
+    a: "in", b: "in", bias: "in?", y: "out",
+    batch: "int", m: "int", n: "int", k: "int", transA: "int", transB: "int", aBatch: "int", bBatch: "int",
+  },
+  conv2d: {
+    x: "in", weight: "in", bias: "in?", y: "out",
+    n: "int", ci: "int", h: "int", w: "int", co: "int", kh: "int", kw: "int", sh: "int", sw: "int",
+    ph: "int", pw: "int", dh: "int", dw: "int", groups: "int", oh: "int", ow: "int",
+  },
+  conv2dBackwardInput: {
+    dy: "in", weight: "in", dx: "out",
+    n: "int", ci: "int", h: "int", w: "int", co: "int", kh: "int", kw: "int", sh: "int", sw: "int",
+    ph: "int", pw: "int", dh: "int", dw: "int", groups: "int", oh: "int", ow: "int",
+  },
+  conv2dBackwardWeight: {
+    x: "in", dy: "in", dweight: "out",
+    n: "int", ci: "int", h: "int", w: "int", co: "int", kh: "int", kw: "int", sh: "int", sw: "int",
+    ph: "int", pw: "int", dh: "int", dw: "int", groups: "int", oh: "int", ow: "int",
+  },
+
+  // Pooling over planes [planes, h, w].
+  maxPool2d: {
+    x: "in", y: "out", index: "out",
+    planes: "int", h: "int", w: "int", kh: "int", kw: "int", sh: "int", sw: "int", ph: "int", pw: "int", oh: "int", ow: "int",
+  },
+  maxPool2dBackward: { dy: "in", index: "in", dx: "out", planes: "int", size: "int", outSize: "int" },
+  avgPool2d: {
+    x: "in", y: "out",
+    planes: "int", h: "int", w: "int", kh: "int", kw: "int", sh: "int", sw: "int", ph: "int", pw: "int", oh: "int", ow: "int",
+    countPad: "int",
+  },
+  avgPool2dBackward: {
+    dy: "in", dx: "out",
+    planes: "int", h: "int", w: "int", kh: "int", kw: "int", sh: "int", sw: "int", ph: "int", pw: "int", oh: "int", ow: "int",
+    countPad: "int",
+  },
+  adaptiveAvgPool2d: { x: "in", y: "out", planes: "int", h: "int", w: "int", oh: "int", ow: "int" },
+  adaptiveAvgPool2dBackward: { dy: "in", dx: "out", planes: "int", h: "int", w: "int", oh: "int", ow: "int" },
+
+  // Batch normalization over [n, c, s]; stats is [3, c]: mean (high part), mean (low part), 1 / sqrt(var + eps).
+  batchNormTrain: {
+    x: "in", weight: "in?", bias: "in?", runningMean: "inout?", runningVar: "inout?", counter: "in?", rejected: "inout?",
+    y: "out", stats: "out", n: "int", c: "int", s: "int", eps: "float", momentum: "float", cumulative: "int", unbiased: "int",
+    guard: "int",
+  },
+  batchNormBackward: {
+    x: "in", dy: "in", weight: "in?", stats: "in", dx: "out?", dweight: "out?", dbias: "out?", n: "int", c: "int", s: "int",
+  },
+  batchNormEval: {
+    x: "in", weight: "in?", bias: "in?", mean: "in", variance: "in", y: "out", n: "int", c: "int", s: "int", eps: "float",
+  },
+  batchNormEvalBackward: {
+    x: "in", dy: "in", weight: "in?", mean: "in", variance: "in", dx: "out?", dweight: "out?", dbias: "out?",
+    n: "int", c: "int", s: "int", eps: "float",
+  },
+
+  // Softmax and cross-entropy over the middle axis of [outer, count, inner].
+  softmax: { x: "in", y: "out", outer: "int", count: "int", inner: "int", log: "int" },
+  softmaxBackward: { y: "in", dy: "in", dx: "out", outer: "int", count: "int", inner: "int", log: "int" },
+  crossEntropy: {
+    x: "in", target: "in", weight: "in?", loss: "out", rowWeight: "out", lse: "out",
+    outer: "int", count: "int", inner: "int", smoothing: "float", ignoreIndex: "int",
+  },
+  crossEntropyReduce: { loss: "in", rowWeight: "in", total: "out", totalWeight: "out", n: "int", mean: "int" },
+  crossEntropyBackward: {
+    x: "in", target: "in", weight: "in?", lse: "in", totalWeight: "in?", dloss: "in", dx: "out",
+    outer: "int", count: "int", inner: "int", smoothing: "float", ignoreIndex: "int",
+  },
+
+  // Optimizers. lr and step are cells; step counts from 0 and is advanced once per update by addToCell.
+  sgd: {
+    param: "inout", grad: "in", velocity: "inout?", lr: "in", step: "in",
+    n: "int", momentum: "float", dampening: "float", weightDecay: "float", nesterov: "int",
+  },
+  adam: {
+    param: "inout", grad: "in", m: "inout", v: "inout", lr: "in", step: "in",
+    n: "int", beta1: "float", beta2: "float", eps: "float", weightDecay: "float", decoupled: "int",
+  },
+  rmsprop: {
+    param: "inout", grad: "in", square: "inout", velocity: "inout?", lr: "in",
+    n: "int", alpha: "float", eps: "float", weightDecay: "float", momentum: "float",
+  },
+  addSquares: { x: "in", total: "inout", n: "int" },
+  clipScale: { x: "inout", total: "in", n: "int", maxNorm: "float" },
+
+  // Random numbers. state is int32[4]: the seed (low, high) and the number of draws so far (low, high).
+  randomUniform: { state: "in", y: "out", n: "int", low: "float", high: "float" },
+  randomNormal: { state: "in", y: "out", n: "int", mean: "float", std: "float" },
+  dropoutMask: { state: "in", y: "out", n: "int", p: "float" },
+  advanceRandom: { state: "inout" },
+} as const;
+
+/** Operations of the kernel `unary`. `alpha` is the scalar, the slope or the exponent where one is needed. */
+// biome-ignore format: a list to be read in its order
+export const unaryOps = [
+  "neg", "abs", "sign", "exp", "log", "sqrt", "square", "reciprocal", "addScalar", "mulScalar", "powScalar",
+  "relu", "leakyRelu", "sigmoid", "tanh", "gelu", "silu", "erf", "gaussian",
+] as const;
+
+/** Operations of `unaryBackward`: dx from dy and u, which is the output for sigmoid and tanh and the input for the rest. */
+export const unaryBackwardOps = ["relu", "leakyRelu", "sigmoid", "tanh", "gelu", "silu"] as const;
+
+/** Operations of `binary`. Comparisons give 1 or 0. */
+export const binaryOps = ["add", "sub", "mul", "div", "maximum", "minimum", "pow", "greater", "greaterEqual", "equal"] as const;
+
+/** Operations of `reduce`. */
+export const reduceOps = ["sum", "mean", "max", "min"] as const;
+
+export type KernelName = keyof typeof kernels;
+export type ParameterKind = "in" | "in?" | "out" | "out?" | "inout" | "inout?" | "int" | "float" | "dims";
+
+type ValueOf<Kind, Buffer> = Kind extends "int" | "float"
+  ? number
+  : Kind extends "dims"
+    ? readonly number[]
+    : Kind extends `${string}?`
+      ? Buffer | null
+      : Buffer;
+
+/** The arguments of kernel `K`, with `Buffer` in place of each tensor's memory. */
+export type KernelArgs<K extends KernelName, Buffer> = { -readonly [P in keyof (typeof kernels)[K]]: ValueOf<(typeof kernels)[K][P], Buffer> };

@@ -1,0 +1,73 @@
+import { BackendError, DisposedError } from "../../core/errors.js";
+import type { Backend, Program, Storage } from "../backend.js";
+import { type KernelArgs, type KernelName, kernels, type ParameterKind } from "../kernels.js";
+import type { Args, NumericArray } from "./arrays.js";
+import { referenceKernels } from "./kernels.js";
+import { ReferenceStorage } from "./storage.js";
+
+/** The memory behind argument `name`, or null where the kernel takes none. */
+function arrayOf(
+  owner: Backend,
+  kernel: KernelName,
+  name: string,
+  kind: ParameterKind,
+  storage: Storage | null | undefined,
+): NumericArray | null {
+  if (storage == null) {
+    if (kind.endsWith("?")) return null;
+    throw new BackendError(`${kernel}: argument ${name} (${kind}) is missing.`);
+  }
+  if (!(storage instanceof ReferenceStorage) || storage.backend !== owner) {
+    throw new BackendError(
+      `${kernel}: argument ${name} must be memory of the same backend, got another's (${storage.backend.name}).`,
+    );
+  }
+  if (storage.released) throw new DisposedError(`${kernel}: argument ${name} was used after it was released.`);
+  return storage.array;
+}
+
+/** A call with its memory looked up. */
+function bind<K extends KernelName>(owner: Backend, kernel: K, args: KernelArgs<K, Storage>): () => void {
+  const bound: Record<string, unknown> = {};
+  for (const [name, kind] of Object.entries(kernels[kernel]) as [string, ParameterKind][]) {
+    const value = (args as Record<string, unknown>)[name];
+    if (kind === "int" || kind === "float") bound[name] = value;
+    else if (kind === "dims") bound[name] = [...(value as number[])];
+    else bound[name] = arrayOf(owner, kernel, name, kind, value as Storage | null | undefined);
+  }
+  const run = referenceKernels[kernel];
+  return () => run(bound as Args<K>);
+}
+
+/** A list of bound calls. */
+export class ReferenceProgram implements Program {
+  readonly #owner: Backend;
+  readonly #before: () => void;
+  readonly #calls: (() => void)[] = [];
+
+  /**
+   * @param owner the backend whose memory the calls name
+   * @param before runs first whenever the program runs: what is pending on the backend
+   */
+  constructor(owner: Backend, before: () => void = () => {}) {
+    this.#owner = owner;
+    this.#before = before;
+  }
+
+  get length(): number {
+    return this.#calls.length;
+  }
+
+  append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
+    this.#calls.push(bind(this.#owner, kernel, args));
+  }
+
+  run(): void {
+    this.#before();
+    for (const call of this.#calls) call();
+  }
+
+  clear(): void {
+    this.#calls.length = 0;
+  }
+}

@@ -1,0 +1,157 @@
+import type { Program, Storage } from "../backend.js";
+import type { KernelArgs, KernelName } from "../kernels.js";
+import { HEADER_BYTES, layouts, type RecordLayout } from "./layout.js";
+import { planOf } from "./schedule.js";
+
+/** A storage of the WASM backend: a piece of its memory. */
+export interface WasmStorage extends Storage {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/** What a program needs of its backend. */
+export interface Machine {
+  /** The whole memory as integers and as doubles; renewed when the memory grows. */
+  readonly ints: Int32Array;
+  readonly doubles: Float64Array;
+  /** Takes and gives back memory in stream order. */
+  take(bytes: number): number;
+  give(address: number, bytes: number): void;
+  check(storage: Storage): asserts storage is WasmStorage;
+  execute(start: number, end: number): void;
+}
+
+/** Ranges of memory that calls since the last barrier read or wrote. */
+class Hazards {
+  private readonly from: number[] = [];
+  private readonly to: number[] = [];
+  private readonly writes: boolean[] = [];
+
+  conflicts(from: number, to: number, write: boolean): boolean {
+    for (let i = 0; i < this.from.length; i++) {
+      if ((write || this.writes[i]) && from < this.to[i]! && this.from[i]! < to) return true;
+    }
+    return false;
+  }
+
+  add(from: number, to: number, write: boolean): void {
+    this.from.push(from);
+    this.to.push(to);
+    this.writes.push(write);
+  }
+
+  clear(): void {
+    this.from.length = 0;
+    this.to.length = 0;
+    this.writes.length = 0;
+  }
+}
+
+/** Calls as records in WebAssembly memory, which the threads walk (kernels/runtime.ts). */
+export class WasmProgram implements Program {
+  private start: number;
+  private capacity: number;
+  private end = 0;
+  private readonly hazards = new Hazards();
+  length = 0;
+
+  constructor(
+    private readonly machine: Machine,
+    bytes = 1 << 16,
+  ) {
+    this.capacity = bytes;
+    this.start = machine.take(bytes);
+  }
+
+  append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
+    const layout = layouts[kernel];
+    const plan = planOf(kernel, args);
+    const scratch = plan.scratch > 0 ? this.machine.take(plan.scratch) : 0;
+    const values = args as Readonly<Record<string, unknown>>;
+    for (let phase = 0; phase < plan.work.length; phase++) {
+      const work = plan.work[phase]!;
+      if (work.units <= 0) continue;
+      this.makeRoom(layout.bytes);
+      // Phases share their scratch memory, so each but the first waits for the one before.
+      const barrier = this.touch(layout, values, scratch, plan.scratch) || phase > 0;
+      this.writeRecord(layout, values, layout.opcodes[phase]!, barrier, work.units, work.grain, scratch);
+    }
+    if (scratch > 0) this.machine.give(scratch, plan.scratch);
+  }
+
+  run(): void {
+    if (this.length > 0) this.machine.execute(this.start, this.start + this.end);
+  }
+
+  clear(): void {
+    this.end = 0;
+    this.length = 0;
+    this.hazards.clear();
+  }
+
+  dispose(): void {
+    this.clear();
+    this.machine.give(this.start, this.capacity);
+  }
+
+  /** Notes the memory that the call uses; true if it must wait for the calls before it. */
+  private touch(layout: RecordLayout, values: Readonly<Record<string, unknown>>, scratch: number, scratchBytes: number): boolean {
+    let wait = scratchBytes > 0 && this.hazards.conflicts(scratch, scratch + scratchBytes, true);
+    for (const { name, kind } of layout.fields) {
+      if (kind === "int" || kind === "float" || kind === "dims") continue;
+      const storage = values[name] as Storage | null;
+      if (storage === null) continue;
+      this.machine.check(storage);
+      const write = kind[0] === "o" || kind.startsWith("inout");
+      if (!wait) wait = this.hazards.conflicts(storage.address, storage.address + storage.bytes, write);
+    }
+    if (wait) this.hazards.clear();
+    if (scratchBytes > 0) this.hazards.add(scratch, scratch + scratchBytes, true);
+    for (const { name, kind } of layout.fields) {
+      if (kind === "int" || kind === "float" || kind === "dims") continue;
+      const storage = values[name] as WasmStorage | null;
+      if (storage === null) continue;
+      this.hazards.add(storage.address, storage.address + storage.bytes, kind[0] === "o" || kind.startsWith("inout"));
+    }
+    return wait;
+  }
+
+  private writeRecord(
+    layout: RecordLayout,
+    values: Readonly<Record<string, unknown>>,
+    opcode: number,
+    barrier: boolean,
+    units: number,
+    grain: number,
+    scratch: number,
+  ): void {
+    const { ints, doubles } = this.machine;
+    const base = this.start + this.end;
+    const word = base >>> 2;
+    ints[word] = opcode;
+    ints[word + 1] = barrier ? 1 : 0;
+    ints[word + 2] = layout.bytes;
+    ints[word + 3] = units;
+    ints[word + 4] = grain;
+    ints[(base + HEADER_BYTES) >>> 2] = scratch;
+    for (const { name, kind, offset } of layout.fields) {
+      const at = base + offset;
+      const value = values[name];
+      if (kind === "float") doubles[at >>> 3] = value as number;
+      else if (kind === "int") ints[at >>> 2] = value as number;
+      else if (kind === "dims") ints.set(value as readonly number[], at >>> 2);
+      else ints[at >>> 2] = value === null ? 0 : (value as WasmStorage).address;
+    }
+    this.end += layout.bytes;
+    this.length++;
+  }
+
+  private makeRoom(bytes: number): void {
+    if (this.end + bytes <= this.capacity) return;
+    const start = this.machine.take(this.capacity * 2);
+    this.machine.ints.copyWithin(start >>> 2, this.start >>> 2, (this.start + this.end) >>> 2);
+    this.machine.give(this.start, this.capacity);
+    this.start = start;
+    this.capacity *= 2;
+  }
+}

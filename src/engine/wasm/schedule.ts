@@ -1,0 +1,131 @@
+import type { KernelArgs, KernelName } from "../kernels.js";
+
+/** Work of one call: it computes units [0, units); threads take whole grains of units. Both follow from shapes alone. */
+export interface Work {
+  units: number;
+  grain: number;
+}
+
+/** How a kernel is cut: one entry per phase (see phases.ts), and the bytes of scratch memory that its phases share. */
+export interface Plan {
+  work: readonly Work[];
+  scratch: number;
+}
+
+type Args<K extends KernelName> = KernelArgs<K, unknown>;
+type Planners = { readonly [K in KernelName]: (a: Args<K>) => Plan };
+
+/** Elements of work below which a second thread costs more than it saves. */
+const GRAIN = 8192;
+/** Length of the pieces in which `reduce` cuts a long axis; also in kernels/reduce.ts. */
+const REDUCE_PART = 16384;
+
+const single = (units: number, grain: number): Plan => ({ work: [{ units, grain }], scratch: 0 });
+const elements = (n: number): Plan => single(n, GRAIN);
+const serial = (): Plan => single(1, 1);
+/** `units` that cost about `each` elements of work. */
+const rows = (units: number, each: number): Plan => single(units, Math.max(1, Math.floor(GRAIN / Math.max(1, each))));
+const sizeOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+
+/** A long axis with few results is summed in parts, which the second phase joins in order. */
+function reduce(a: Args<"reduce">): Plan {
+  const results = a.outer * a.inner;
+  const parts = Math.ceil(a.count / REDUCE_PART);
+  if (results >= 64 || parts < 2) {
+    return { work: [{ units: 0, grain: 1 }, { units: a.outer, grain: rows(a.outer, a.count * a.inner).work[0]!.grain }], scratch: 0 };
+  }
+  return { work: [{ units: a.outer * parts, grain: 1 }, { units: a.outer, grain: a.outer }], scratch: results * parts * 8 };
+}
+
+/** Columns are worked on four at a time; sixteen fill a cache line, which no two threads should share. */
+function channels(a: { n: number; c: number; s: number }): Plan {
+  return a.s === 1 ? single(a.c, 16 * Math.max(1, Math.floor(GRAIN / (16 * Math.max(1, a.n))))) : rows(a.c, a.n * a.s);
+}
+
+/** Tile of the matrix product; also in kernels/gemm.ts. */
+const MR = 4;
+const NR = 8;
+
+function matmul(a: Args<"matmul">): Plan {
+  const panels = Math.ceil(a.n / NR) * (a.bBatch === 0 ? 1 : a.batch);
+  const strips = Math.ceil(a.m / MR) * a.batch;
+  return {
+    work: [
+      { units: panels, grain: Math.max(1, Math.floor(GRAIN / (NR * Math.max(1, a.k)))) },
+      { units: strips, grain: productGrain(MR * a.n * a.k) },
+    ],
+    scratch: panels * NR * a.k * 4,
+  };
+}
+
+/** Units of a product that costs `each` multiplications per unit. */
+function productGrain(each: number): number {
+  return Math.max(1, Math.floor((GRAIN * 8) / Math.max(1, each)));
+}
+
+type Geometry = Omit<Args<"conv2d">, "x" | "weight" | "bias" | "y">;
+
+/** Strips of packed weights, then panels of pixels; `from` and `to` are the channels that are summed over and computed. */
+function convolution(a: Geometry, from: number, to: number, pixels: number): Plan {
+  const strips = Math.ceil(to / a.groups / MR) * a.groups;
+  const k = a.kh * a.kw * (from / a.groups);
+  return {
+    work: [
+      { units: strips, grain: Math.max(1, Math.floor(GRAIN / (MR * Math.max(1, k)))) },
+      { units: a.groups * Math.ceil((a.n * pixels) / NR), grain: productGrain((NR * k * to) / a.groups) },
+    ],
+    scratch: strips * MR * k * 4,
+  };
+}
+
+const planners: Planners = {
+  fill: (a) => elements(a.n),
+  fillInt: (a) => elements(a.n),
+  fillCell: serial,
+  copy: (a) => elements(a.n),
+  stridedCopy: (a) => elements(sizeOf(a.shape)),
+  gatherRows: (a) => rows(a.n, a.width),
+  gatherBytes: (a) => rows(a.n, a.width),
+  oneHot: (a) => rows(a.n, a.classes),
+  addToCell: serial,
+  addToInt: serial,
+  unary: (a) => elements(a.n),
+  unaryBackward: (a) => elements(a.n),
+  binary: (a) => elements(sizeOf(a.shape)),
+  reduce,
+  argmax: (a) => rows(a.outer, a.count * a.inner),
+  sumChannels: channels,
+  matmul,
+  conv2d: (a) => convolution(a, a.ci, a.co, a.oh * a.ow),
+  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h * a.w),
+  conv2dBackwardWeight: (a) => single(a.ci * a.kh * a.kw, 4),
+  batchNormTrain: channels,
+  batchNormBackward: channels,
+  batchNormEval: channels,
+  batchNormEvalBackward: channels,
+  maxPool2d: (a) => rows(a.planes, a.h * a.w),
+  maxPool2dBackward: (a) => rows(a.planes, a.size),
+  avgPool2d: (a) => rows(a.planes, a.h * a.w),
+  avgPool2dBackward: (a) => rows(a.planes, a.h * a.w),
+  adaptiveAvgPool2d: (a) => rows(a.planes, a.h * a.w),
+  adaptiveAvgPool2dBackward: (a) => rows(a.planes, a.h * a.w),
+  softmax: (a) => rows(a.outer, a.count * a.inner),
+  softmaxBackward: (a) => rows(a.outer, a.count * a.inner),
+  crossEntropy: (a) => rows(a.outer, a.count * a.inner),
+  crossEntropyReduce: serial,
+  crossEntropyBackward: (a) => rows(a.outer, a.count * a.inner),
+  sgd: (a) => elements(a.n),
+  adam: (a) => elements(a.n),
+  rmsprop: (a) => elements(a.n),
+  addSquares: serial,
+  clipScale: (a) => elements(a.n),
+  randomUniform: (a) => elements(a.n),
+  randomNormal: (a) => elements(a.n),
+  dropoutMask: (a) => elements(a.n),
+  advanceRandom: serial,
+};
+
+/** The plan of a call. */
+export function planOf<K extends KernelName>(kernel: K, args: Args<K>): Plan {
+  return planners[kernel](args);
+}

@@ -1,0 +1,80 @@
+import { type CaseTable, type KernelCase, Maker, output, outputSize } from "./case.js";
+
+const make = new Maker(5);
+
+interface Options {
+  stride?: readonly [number, number];
+  padding?: readonly [number, number];
+  dilation?: readonly [number, number];
+  groups?: number;
+}
+
+type Shape = readonly [n: number, ci: number, h: number, w: number, co: number, kh: number, kw: number];
+
+const geometries: readonly (readonly [Shape, Options])[] = [
+  [[1, 1, 1, 1, 1, 1, 1], {}],
+  [[0, 3, 5, 5, 2, 3, 3], {}],
+  [[2, 3, 1, 1, 5, 3, 3], { padding: [1, 1] }],
+  [[2, 5, 7, 9, 13, 1, 1], {}],
+  [[3, 65, 5, 5, 17, 1, 1], {}],
+  [[2, 17, 9, 8, 13, 1, 1], { stride: [2, 2] }],
+  [[2, 3, 13, 11, 5, 3, 3], { padding: [1, 1] }],
+  [[2, 17, 13, 13, 65, 3, 3], { padding: [1, 1] }],
+  [[1, 65, 17, 16, 33, 3, 3], { padding: [1, 1] }],
+  [[5, 13, 16, 16, 16, 3, 3], { padding: [1, 1], stride: [2, 2] }],
+  [[2, 1, 28, 28, 6, 5, 5], {}],
+  [[9, 6, 12, 12, 16, 5, 5], {}],
+  [[2, 3, 32, 32, 16, 7, 7], { stride: [2, 2], padding: [3, 3] }],
+  [[2, 5, 12, 9, 7, 2, 5], { stride: [3, 1], padding: [0, 2] }],
+  [[1, 4, 15, 17, 6, 3, 2], { dilation: [2, 3], padding: [2, 1] }],
+  [[2, 13, 9, 9, 13, 3, 3], { groups: 13, padding: [1, 1] }],
+  [[2, 6, 10, 10, 12, 3, 3], { groups: 3, padding: [1, 1] }],
+  [[1, 8, 11, 11, 16, 3, 3], { groups: 8, stride: [2, 1], dilation: [1, 2], padding: [1, 2] }],
+  [[2, 3, 6, 6, 4, 1, 1], { padding: [2, 1] }],
+  [[2, 3, 5, 5, 130, 5, 5], {}],
+  [[40, 5, 8, 8, 13, 3, 3], { padding: [1, 1] }],
+  [[2, 33, 40, 40, 5, 3, 3], { padding: [1, 1] }],
+];
+
+function conv([n, ci, h, w, co, kh, kw]: Shape, options: Options) {
+  const [sh, sw] = options.stride ?? [1, 1];
+  const [ph, pw] = options.padding ?? [0, 0];
+  const [dh, dw] = options.dilation ?? [1, 1];
+  const groups = options.groups ?? 1;
+  const oh = outputSize(h, kh, sh, ph, dh);
+  const ow = outputSize(w, kw, sw, pw, dw);
+  return {
+    title: `[${n}, ${ci}, ${h}, ${w}] with [${co}, ${ci / groups}, ${kh}, ${kw}] ${JSON.stringify(options)}`,
+    input: n * ci * h * w,
+    kernel: (co * ci * kh * kw) / groups,
+    result: n * co * oh * ow,
+    scalars: { n, ci, h, w, co, kh, kw, sh, sw, ph, pw, dh, dw, groups, oh, ow },
+  };
+}
+
+const all = geometries.map(([shape, options]) => conv(shape, options));
+
+const forward = (c: ReturnType<typeof conv>, bias: boolean): KernelCase<"conv2d"> => ({
+  title: `${c.title}${bias ? " with bias" : ""}`,
+  buffers: {
+    x: make.normal(c.input),
+    weight: make.normal(c.kernel),
+    bias: bias ? make.normal(c.scalars.co) : null,
+    y: output(c.result),
+  },
+  scalars: c.scalars,
+});
+
+export const convCases: CaseTable<"conv2d" | "conv2dBackwardInput" | "conv2dBackwardWeight"> = {
+  conv2d: all.flatMap((c, i) => (i % 3 === 0 ? [forward(c, false), forward(c, true)] : [forward(c, i % 2 === 0)])),
+  conv2dBackwardInput: all.map((c) => ({
+    title: c.title,
+    buffers: { dy: make.normal(c.result), weight: make.normal(c.kernel), dx: output(c.input) },
+    scalars: c.scalars,
+  })),
+  conv2dBackwardWeight: all.map((c) => ({
+    title: c.title,
+    buffers: { x: make.normal(c.input), dy: make.normal(c.result), dweight: output(c.kernel) },
+    scalars: c.scalars,
+  })),
+};

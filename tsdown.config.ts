@@ -1,0 +1,59 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type UserConfig } from "tsdown";
+
+/** Entries of the library, by the name of the file in dist/; package.json exports them. */
+const library: Record<string, string> = {
+  index: "src/index.ts",
+  train: "src/train/index.ts",
+  instruments: "src/instruments/index.ts",
+  surgery: "src/surgery/index.ts",
+  experiments: "src/experiments/index.ts",
+  charts: "src/charts/index.ts",
+  io: "src/io/index.ts",
+  "platform-node": "src/engine/wasm/platform-node.ts",
+  "platform-browser": "src/engine/wasm/platform-browser.ts",
+};
+
+const present = (entries: Record<string, string>) =>
+  Object.fromEntries(Object.entries(entries).filter(([, path]) => existsSync(path)));
+
+const shared: UserConfig = {
+  format: "esm",
+  target: "es2023",
+  outDir: "dist",
+  // Both builds write to dist/; scripts/build.mjs empties it.
+  clean: false,
+  fixedExtension: false,
+  sourcemap: false,
+  report: false,
+  failOnWarn: false,
+};
+
+/** What needs a bundler's freedom (`#platform`) stays an import; packages are bundled, since evenkeel has no dependency. */
+const libraryBuild: UserConfig = {
+  ...shared,
+  name: "library",
+  entry: present(library),
+  platform: "neutral",
+  dts: true,
+  deps: { neverBundle: ["#platform", /^node:/], onlyBundle: false },
+  inputOptions: { resolve: { mainFields: ["module", "main"], conditionNames: ["import", "default"] } },
+  // Chunks lie beside the entries: platform-*.js finds kernels.wasm and worker.js by `new URL("./…", import.meta.url)`.
+  outputOptions: { chunkFileNames: "[name]-[hash].js" },
+  copy: ["kernels.wasm", "kernels-relaxed.wasm", "worker.js"].map((name) => `src/engine/wasm/${name}`).filter(existsSync),
+};
+
+/** The command line is complete in itself: it has its own copy of the library, so errors have one identity. */
+const cliBuild: UserConfig = {
+  ...shared,
+  name: "cli",
+  entry: present({ cli: "src/cli/main.ts" }),
+  platform: "node",
+  dts: false,
+  alias: { "#platform": fileURLToPath(new URL("src/engine/wasm/platform-node.ts", import.meta.url)) },
+  deps: { neverBundle: [/^node:/], onlyBundle: false },
+  outputOptions: { chunkFileNames: "cli-[name]-[hash].js" },
+};
+
+export default defineConfig([libraryBuild, cliBuild].filter(({ entry }) => Object.keys(entry as object).length > 0));
