@@ -1,5 +1,7 @@
-// Element by element. Each operation is compiled into a loop of its own: `op` is a constant there, so the choice is made
-// once per call. A rest of 1 to 3 elements goes through the same lanes as the others and gives the same bits.
+// Element by element. Every operation is a class that is never made: the loops take it as a type and call its method, so
+// each operation has a loop of its own and is chosen once per call. (An operation passed as a constant number does not do:
+// the optimizer may join the loops before it sees that the number is constant.) A rest of 1 to 3 elements goes through the
+// same lanes as the others and gives the same bits.
 import { Binary, Unary, UnaryBackward } from "./generated";
 import * as math from "./math";
 import { ROWS_BYTES, skip, startRows } from "./strided-rows";
@@ -19,141 +21,161 @@ const enum B { add, sub, mul, div, maximum, minimum, pow, greater, greaterEqual,
   return f32x4.splat(x);
 }
 
-// @ts-ignore: decorator
-@inline function unaryValue(op: U, x: v128, alpha: f64): v128 {
-  if (op == U.neg) return f32x4.neg(x);
-  if (op == U.abs) return f32x4.abs(x);
-  // 0, -0 and NaN are their own sign.
-  if (op == U.sign) return v128.bitselect(math.withSign(splat(1), x), x, f32x4.gt(f32x4.abs(x), splat(0)));
-  if (op == U.exp) return math.exp(x);
-  if (op == U.log) return math.log(x);
-  if (op == U.sqrt) return f32x4.sqrt(x);
-  if (op == U.square) return f32x4.mul(x, x);
-  if (op == U.reciprocal) return f32x4.div(splat(1), x);
-  if (op == U.addScalar) return f32x4.add(x, splat(<f32>alpha));
-  if (op == U.mulScalar) return f32x4.mul(x, splat(<f32>alpha));
-  if (op == U.powScalar) return math.powScalar(x, alpha);
-  // Not (x <= 0), so that NaN stays; -0 becomes 0.
-  if (op == U.relu) return v128.andnot(x, f32x4.le(x, splat(0)));
-  if (op == U.leakyRelu) return v128.bitselect(x, f32x4.mul(x, splat(<f32>alpha)), f32x4.gt(x, splat(0)));
-  if (op == U.sigmoid) return math.sigmoid(x);
-  if (op == U.tanh) return math.tanh(x);
-  if (op == U.gelu) return f32x4.mul(x, math.normalCdf(x, math.expHalfSquare(x)));
-  if (op == U.silu) return f32x4.mul(x, math.sigmoid(x));
-  if (op == U.erf) return math.erf(x);
-  return f32x4.mul(math.expHalfSquare(x), splat(INVERSE_SQRT_TAU));
+@final class Neg { @inline of(x: v128, alpha: f64): v128 { return f32x4.neg(x); } }
+@final class Abs { @inline of(x: v128, alpha: f64): v128 { return f32x4.abs(x); } }
+// 0, -0 and NaN are their own sign.
+@final class Sign {
+  @inline of(x: v128, alpha: f64): v128 {
+    return v128.bitselect(math.withSign(splat(1), x), x, f32x4.gt(f32x4.abs(x), splat(0)));
+  }
+}
+@final class Exp { @inline of(x: v128, alpha: f64): v128 { return math.exp(x); } }
+@final class Log { @inline of(x: v128, alpha: f64): v128 { return math.log(x); } }
+@final class Sqrt { @inline of(x: v128, alpha: f64): v128 { return f32x4.sqrt(x); } }
+@final class Square { @inline of(x: v128, alpha: f64): v128 { return f32x4.mul(x, x); } }
+@final class Reciprocal { @inline of(x: v128, alpha: f64): v128 { return f32x4.div(splat(1), x); } }
+@final class AddScalar { @inline of(x: v128, alpha: f64): v128 { return f32x4.add(x, splat(<f32>alpha)); } }
+@final class MulScalar { @inline of(x: v128, alpha: f64): v128 { return f32x4.mul(x, splat(<f32>alpha)); } }
+@final class PowScalar { @inline of(x: v128, alpha: f64): v128 { return math.powScalar(x, alpha); } }
+// Not (x <= 0), so that NaN stays; -0 becomes 0.
+@final class Relu { @inline of(x: v128, alpha: f64): v128 { return v128.andnot(x, f32x4.le(x, splat(0))); } }
+@final class LeakyRelu {
+  @inline of(x: v128, alpha: f64): v128 {
+    return v128.bitselect(x, f32x4.mul(x, splat(<f32>alpha)), f32x4.gt(x, splat(0)));
+  }
+}
+@final class Sigmoid { @inline of(x: v128, alpha: f64): v128 { return math.sigmoid(x); } }
+@final class Tanh { @inline of(x: v128, alpha: f64): v128 { return math.tanh(x); } }
+@final class Gelu { @inline of(x: v128, alpha: f64): v128 { return f32x4.mul(x, math.normalCdf(x, math.expHalfSquare(x))); } }
+@final class Silu { @inline of(x: v128, alpha: f64): v128 { return f32x4.mul(x, math.sigmoid(x)); } }
+@final class Erf { @inline of(x: v128, alpha: f64): v128 { return math.erf(x); } }
+@final class Gaussian {
+  @inline of(x: v128, alpha: f64): v128 {
+    return f32x4.mul(math.expHalfSquare(x), splat(INVERSE_SQRT_TAU));
+  }
 }
 
 // @ts-ignore: decorator
-@inline function unaryLoop(op: U, a: Unary, from: i32, to: i32): void {
-  const alpha = a.alpha, end = a.y + (<usize>to << 2);
+@inline function unaryLoop<F>(a: Unary, from: i32, to: i32): void {
+  const f = changetype<F>(0), alpha = a.alpha, end = a.y + (<usize>to << 2);
   let x = a.x + (<usize>from << 2), y = a.y + (<usize>from << 2);
-  for (; y + 16 <= end; x += 16, y += 16) v128.store(y, unaryValue(op, v128.load(x), alpha));
+  for (; y + 16 <= end; x += 16, y += 16) v128.store(y, f.of(v128.load(x), alpha));
   const rest = <i32>(end - y) >> 2;
-  if (rest) math.storePart(y, unaryValue(op, math.loadPart(x, rest), alpha), rest);
+  if (rest) math.storePart(y, f.of(math.loadPart(x, rest), alpha), rest);
 }
 
 /** y[i] = op(x[i]); y may be x. */
 export function unary(a: Unary, from: i32, to: i32): void {
   switch (a.op) {
-    case U.neg: return unaryLoop(U.neg, a, from, to);
-    case U.abs: return unaryLoop(U.abs, a, from, to);
-    case U.sign: return unaryLoop(U.sign, a, from, to);
-    case U.exp: return unaryLoop(U.exp, a, from, to);
-    case U.log: return unaryLoop(U.log, a, from, to);
-    case U.sqrt: return unaryLoop(U.sqrt, a, from, to);
-    case U.square: return unaryLoop(U.square, a, from, to);
-    case U.reciprocal: return unaryLoop(U.reciprocal, a, from, to);
-    case U.addScalar: return unaryLoop(U.addScalar, a, from, to);
-    case U.mulScalar: return unaryLoop(U.mulScalar, a, from, to);
+    case U.neg: return unaryLoop<Neg>(a, from, to);
+    case U.abs: return unaryLoop<Abs>(a, from, to);
+    case U.sign: return unaryLoop<Sign>(a, from, to);
+    case U.exp: return unaryLoop<Exp>(a, from, to);
+    case U.log: return unaryLoop<Log>(a, from, to);
+    case U.sqrt: return unaryLoop<Sqrt>(a, from, to);
+    case U.square: return unaryLoop<Square>(a, from, to);
+    case U.reciprocal: return unaryLoop<Reciprocal>(a, from, to);
+    case U.addScalar: return unaryLoop<AddScalar>(a, from, to);
+    case U.mulScalar: return unaryLoop<MulScalar>(a, from, to);
     // The same bits: the square of a float32 is exact in float64.
-    case U.powScalar: return a.alpha == 2 ? unaryLoop(U.square, a, from, to) : unaryLoop(U.powScalar, a, from, to);
-    case U.relu: return unaryLoop(U.relu, a, from, to);
-    case U.leakyRelu: return unaryLoop(U.leakyRelu, a, from, to);
-    case U.sigmoid: return unaryLoop(U.sigmoid, a, from, to);
-    case U.tanh: return unaryLoop(U.tanh, a, from, to);
-    case U.gelu: return unaryLoop(U.gelu, a, from, to);
-    case U.silu: return unaryLoop(U.silu, a, from, to);
-    case U.erf: return unaryLoop(U.erf, a, from, to);
-    case U.gaussian: return unaryLoop(U.gaussian, a, from, to);
+    case U.powScalar: return a.alpha == 2 ? unaryLoop<Square>(a, from, to) : unaryLoop<PowScalar>(a, from, to);
+    case U.relu: return unaryLoop<Relu>(a, from, to);
+    case U.leakyRelu: return unaryLoop<LeakyRelu>(a, from, to);
+    case U.sigmoid: return unaryLoop<Sigmoid>(a, from, to);
+    case U.tanh: return unaryLoop<Tanh>(a, from, to);
+    case U.gelu: return unaryLoop<Gelu>(a, from, to);
+    case U.silu: return unaryLoop<Silu>(a, from, to);
+    case U.erf: return unaryLoop<Erf>(a, from, to);
+    case U.gaussian: return unaryLoop<Gaussian>(a, from, to);
     default: unreachable();
   }
 }
 
-/** The derivative, times dy. */
-// @ts-ignore: decorator
-@inline function backwardValue(op: D, u: v128, dy: v128, alpha: f64): v128 {
-  if (op == D.relu) return v128.and(dy, f32x4.gt(u, splat(0)));
-  if (op == D.leakyRelu) return v128.bitselect(dy, f32x4.mul(dy, splat(<f32>alpha)), f32x4.gt(u, splat(0)));
-  const one = splat(1);
-  if (op == D.sigmoid) return f32x4.mul(dy, f32x4.mul(u, f32x4.sub(one, u)));
-  if (op == D.tanh) return f32x4.mul(dy, f32x4.mul(f32x4.sub(one, u), f32x4.add(one, u)));
-  if (op == D.gelu) {
+// Derivatives times dy.
+@final class ReluSlope { @inline of(u: v128, dy: v128, alpha: f64): v128 { return v128.and(dy, f32x4.gt(u, splat(0))); } }
+@final class LeakyReluSlope {
+  @inline of(u: v128, dy: v128, alpha: f64): v128 {
+    return v128.bitselect(dy, f32x4.mul(dy, splat(<f32>alpha)), f32x4.gt(u, splat(0)));
+  }
+}
+@final class SigmoidSlope {
+  @inline of(u: v128, dy: v128, alpha: f64): v128 {
+    return f32x4.mul(dy, f32x4.mul(u, f32x4.sub(splat(1), u)));
+  }
+}
+@final class TanhSlope {
+  @inline of(u: v128, dy: v128, alpha: f64): v128 {
+    return f32x4.mul(dy, f32x4.mul(f32x4.sub(splat(1), u), f32x4.add(splat(1), u)));
+  }
+}
+@final class GeluSlope {
+  @inline of(u: v128, dy: v128, alpha: f64): v128 {
     const e = math.expHalfSquare(u);
     const slope = f32x4.mul(f32x4.mul(u, splat(INVERSE_SQRT_TAU)), e);
     return f32x4.mul(dy, f32x4.add(math.normalCdf(u, e), slope));
   }
-  const s = math.sigmoid(u);
-  return f32x4.mul(dy, f32x4.mul(s, f32x4.add(one, f32x4.mul(u, f32x4.sub(one, s)))));
+}
+@final class SiluSlope {
+  @inline of(u: v128, dy: v128, alpha: f64): v128 {
+    const s = math.sigmoid(u), one = splat(1);
+    return f32x4.mul(dy, f32x4.mul(s, f32x4.add(one, f32x4.mul(u, f32x4.sub(one, s)))));
+  }
 }
 
 // @ts-ignore: decorator
-@inline function backwardLoop(op: D, a: UnaryBackward, from: i32, to: i32): void {
-  const alpha = a.alpha, end = a.dx + (<usize>to << 2), start = <usize>from << 2;
+@inline function backwardLoop<F>(a: UnaryBackward, from: i32, to: i32): void {
+  const f = changetype<F>(0), alpha = a.alpha, end = a.dx + (<usize>to << 2), start = <usize>from << 2;
   let u = a.u + start, dy = a.dy + start, dx = a.dx + start;
-  for (; dx + 16 <= end; u += 16, dy += 16, dx += 16) v128.store(dx, backwardValue(op, v128.load(u), v128.load(dy), alpha));
+  for (; dx + 16 <= end; u += 16, dy += 16, dx += 16) v128.store(dx, f.of(v128.load(u), v128.load(dy), alpha));
   const rest = <i32>(end - dx) >> 2;
-  if (rest) math.storePart(dx, backwardValue(op, math.loadPart(u, rest), math.loadPart(dy, rest), alpha), rest);
+  if (rest) math.storePart(dx, f.of(math.loadPart(u, rest), math.loadPart(dy, rest), alpha), rest);
 }
 
 /** dx[i] = op'(u[i]) · dy[i]; dx may be dy. relu has gradient 0 at 0. */
 export function unaryBackward(a: UnaryBackward, from: i32, to: i32): void {
   switch (a.op) {
-    case D.relu: return backwardLoop(D.relu, a, from, to);
-    case D.leakyRelu: return backwardLoop(D.leakyRelu, a, from, to);
-    case D.sigmoid: return backwardLoop(D.sigmoid, a, from, to);
-    case D.tanh: return backwardLoop(D.tanh, a, from, to);
-    case D.gelu: return backwardLoop(D.gelu, a, from, to);
-    case D.silu: return backwardLoop(D.silu, a, from, to);
+    case D.relu: return backwardLoop<ReluSlope>(a, from, to);
+    case D.leakyRelu: return backwardLoop<LeakyReluSlope>(a, from, to);
+    case D.sigmoid: return backwardLoop<SigmoidSlope>(a, from, to);
+    case D.tanh: return backwardLoop<TanhSlope>(a, from, to);
+    case D.gelu: return backwardLoop<GeluSlope>(a, from, to);
+    case D.silu: return backwardLoop<SiluSlope>(a, from, to);
     default: unreachable();
   }
 }
 
-// @ts-ignore: decorator
-@inline function binaryValue(op: B, a: v128, b: v128): v128 {
-  if (op == B.add) return f32x4.add(a, b);
-  if (op == B.sub) return f32x4.sub(a, b);
-  if (op == B.mul) return f32x4.mul(a, b);
-  if (op == B.div) return f32x4.div(a, b);
-  if (op == B.maximum) return f32x4.max(a, b);
-  if (op == B.minimum) return f32x4.min(a, b);
-  if (op == B.pow) return math.pow(a, b);
-  if (op == B.greater) return v128.and(f32x4.gt(a, b), splat(1));
-  if (op == B.greaterEqual) return v128.and(f32x4.ge(a, b), splat(1));
-  return v128.and(f32x4.eq(a, b), splat(1));
-}
+@final class Add { @inline of(a: v128, b: v128): v128 { return f32x4.add(a, b); } }
+@final class Sub { @inline of(a: v128, b: v128): v128 { return f32x4.sub(a, b); } }
+@final class Mul { @inline of(a: v128, b: v128): v128 { return f32x4.mul(a, b); } }
+@final class Div { @inline of(a: v128, b: v128): v128 { return f32x4.div(a, b); } }
+@final class Maximum { @inline of(a: v128, b: v128): v128 { return f32x4.max(a, b); } }
+@final class Minimum { @inline of(a: v128, b: v128): v128 { return f32x4.min(a, b); } }
+@final class Pow { @inline of(a: v128, b: v128): v128 { return math.pow(a, b); } }
+@final class Greater { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.gt(a, b), splat(1)); } }
+@final class GreaterEqual { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.ge(a, b), splat(1)); } }
+@final class Equal { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.eq(a, b), splat(1)); } }
 
 // @ts-ignore: decorator
-@inline function binaryLoop(op: B, a: usize, b: usize, y: usize, count: i32, aStep: usize, bStep: usize): void {
-  const end = y + (<usize>count << 2);
-  for (; y + 16 <= end; y += 16, a += aStep, b += bStep) v128.store(y, binaryValue(op, v128.load(a), v128.load(b)));
+@inline function binaryLoop<F>(a: usize, b: usize, y: usize, count: i32, aStep: usize, bStep: usize): void {
+  const f = changetype<F>(0), end = y + (<usize>count << 2);
+  for (; y + 16 <= end; y += 16, a += aStep, b += bStep) v128.store(y, f.of(v128.load(a), v128.load(b)));
   const rest = count & 3;
-  if (rest) math.storePart(y, binaryValue(op, math.loadPart(a, rest), math.loadPart(b, rest)), rest);
+  if (rest) math.storePart(y, f.of(math.loadPart(a, rest), math.loadPart(b, rest)), rest);
 }
 
 /** One row; an operand with step 0 is four copies of one element. Apart from `binary`, so that its loops stay in registers. */
 function binaryRow(op: i32, a: usize, b: usize, y: usize, count: i32, aStep: usize, bStep: usize): void {
   switch (op) {
-    case B.add: return binaryLoop(B.add, a, b, y, count, aStep, bStep);
-    case B.sub: return binaryLoop(B.sub, a, b, y, count, aStep, bStep);
-    case B.mul: return binaryLoop(B.mul, a, b, y, count, aStep, bStep);
-    case B.div: return binaryLoop(B.div, a, b, y, count, aStep, bStep);
-    case B.maximum: return binaryLoop(B.maximum, a, b, y, count, aStep, bStep);
-    case B.minimum: return binaryLoop(B.minimum, a, b, y, count, aStep, bStep);
-    case B.pow: return binaryLoop(B.pow, a, b, y, count, aStep, bStep);
-    case B.greater: return binaryLoop(B.greater, a, b, y, count, aStep, bStep);
-    case B.greaterEqual: return binaryLoop(B.greaterEqual, a, b, y, count, aStep, bStep);
-    case B.equal: return binaryLoop(B.equal, a, b, y, count, aStep, bStep);
+    case B.add: return binaryLoop<Add>(a, b, y, count, aStep, bStep);
+    case B.sub: return binaryLoop<Sub>(a, b, y, count, aStep, bStep);
+    case B.mul: return binaryLoop<Mul>(a, b, y, count, aStep, bStep);
+    case B.div: return binaryLoop<Div>(a, b, y, count, aStep, bStep);
+    case B.maximum: return binaryLoop<Maximum>(a, b, y, count, aStep, bStep);
+    case B.minimum: return binaryLoop<Minimum>(a, b, y, count, aStep, bStep);
+    case B.pow: return binaryLoop<Pow>(a, b, y, count, aStep, bStep);
+    case B.greater: return binaryLoop<Greater>(a, b, y, count, aStep, bStep);
+    case B.greaterEqual: return binaryLoop<GreaterEqual>(a, b, y, count, aStep, bStep);
+    case B.equal: return binaryLoop<Equal>(a, b, y, count, aStep, bStep);
     default: unreachable();
   }
 }

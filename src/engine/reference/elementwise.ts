@@ -25,7 +25,7 @@ const unaryFunctions: { readonly [Op in UnaryOp]: (x: number, alpha: number) => 
   addScalar: (x, alpha) => x + alpha,
   mulScalar: (x, alpha) => x * alpha,
   powScalar: (x, alpha) => x ** alpha,
-  relu: (x) => (x <= 0 ? 0 : x),
+  relu: (x) => Math.max(x, 0),
   leakyRelu: (x, alpha) => (x > 0 ? x : alpha * x),
   sigmoid,
   tanh: (x) => Math.tanh(x),

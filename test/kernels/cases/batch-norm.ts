@@ -150,7 +150,7 @@ interface BackwardOptions {
   eps?: number;
 }
 
-/** What both backward kernels share. */
+/** What both backward kernels share. dweight and dbias are sums of n·s terms that mostly cancel: hence a tolerance of 1e-5. */
 function gradients(shape: Shape, options: BackwardOptions) {
   const { weight = true, dx = true, dweight = true, dbias = true } = options;
   const c = shape[1];
@@ -200,6 +200,7 @@ function evaluateBackward(shape: Shape, options: BackwardOptions = {}, offset = 
       ...gradients(shape, options),
     },
     scalars: { n, c, s, eps: options.eps ?? 1e-5 },
+    tolerance: 1e-5,
   };
 }
 

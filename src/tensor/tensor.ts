@@ -1,0 +1,192 @@
+import { DisposedError, DTypeError, ShapeError } from "../core/errors.js";
+import { formatShape, type Shape, sizeOf } from "../core/shape.js";
+import type { Backend, Storage } from "../engine/backend.js";
+import { collected, SharedStorage } from "./memory.js";
+import type { TensorMethods } from "./methods.js";
+import { formatTensor } from "./print.js";
+import { enterScope, escapeScopes } from "./scope.js";
+
+/** How a tensor was computed; defined by autograd. */
+export interface GradNode {
+  readonly name: string;
+}
+
+/** What autograd knows of a value; shared by all tensors that show the same value. */
+export interface GradState {
+  requiresGrad: boolean;
+  grad: Tensor | null;
+  /** null for a leaf. */
+  node: GradNode | null;
+}
+
+export type TensorDType = "float32" | "int32";
+
+export type NestedArray = number | NestedArray[];
+
+/**
+ * A row-major array of float32 or int32 values in a backend's memory. Tensors do not change, except where an optimizer or
+ * running statistics write into parameters and buffers.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: ops and autograd install the methods (methods.ts)
+export class Tensor {
+  readonly shape: Shape;
+  readonly size: number;
+  readonly dtype: TensorDType;
+  /** Shared with views and with what autograd saved. */
+  readonly gradState: GradState;
+  private memory: SharedStorage | null;
+  private registered = false;
+
+  constructor(memory: SharedStorage, shape: Shape, gradState: GradState = { requiresGrad: false, grad: null, node: null }) {
+    this.memory = memory;
+    this.shape = shape;
+    this.size = sizeOf(shape);
+    this.dtype = memory.storage.dtype as TensorDType;
+    this.gradState = gradState;
+    if (!enterScope(this)) this.leaveScope();
+  }
+
+  /** A tensor with undefined contents. */
+  static empty(backend: Backend, shape: Shape, dtype: TensorDType = "float32"): Tensor {
+    return new Tensor(new SharedStorage(backend.alloc(dtype, sizeOf(shape))), shape);
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  get backend(): Backend {
+    return this.storage.backend;
+  }
+
+  /** The memory, for kernels. */
+  get storage(): Storage {
+    if (this.memory === null) throw new DisposedError(`tensor ${formatShape(this.shape)}: used after it was disposed of.`);
+    return this.memory.storage;
+  }
+
+  get isDisposed(): boolean {
+    return this.memory === null;
+  }
+
+  /** Whether other tensors show the same memory. */
+  get sharesMemory(): boolean {
+    return this.memory?.shared ?? false;
+  }
+
+  // ---- gradients ----
+
+  get requiresGrad(): boolean {
+    return this.gradState.requiresGrad;
+  }
+
+  /** Only a leaf (a tensor that no op computed) can be switched. */
+  set requiresGrad(value: boolean) {
+    if (value && this.dtype !== "float32") throw new DTypeError(`requiresGrad: expected a float32 tensor, got ${this.dtype}.`);
+    this.gradState.requiresGrad = value;
+  }
+
+  /** The sum of gradients so far, or null. */
+  get grad(): Tensor | null {
+    return this.gradState.grad;
+  }
+
+  set grad(value: Tensor | null) {
+    const old = this.gradState.grad;
+    if (value !== null) escapeScopes(value);
+    this.gradState.grad = value;
+    if (old !== null && old !== value) old.dispose();
+  }
+
+  /** The same values, seen by autograd as a constant. */
+  detach(): Tensor {
+    return new Tensor(this.share(), this.shape);
+  }
+
+  // ---- values ----
+
+  /** Copies the values to JavaScript at once: Float32Array (Float64Array on the reference backend) or Int32Array. */
+  data(): Float32Array | Float64Array | Int32Array {
+    return this.backend.read(this.storage) as Float32Array | Float64Array | Int32Array;
+  }
+
+  /** The same on any backend. */
+  async read(): Promise<Float32Array | Float64Array | Int32Array> {
+    return this.data();
+  }
+
+  /** The values as nested arrays; a number for a scalar. */
+  toArray(): NestedArray {
+    const data = this.data();
+    const nest = (axis: number, offset: number, size: number): NestedArray => {
+      if (axis === this.rank) return data[offset]!;
+      const count = this.shape[axis]!;
+      const step = count === 0 ? 0 : size / count;
+      return Array.from({ length: count }, (_, i) => nest(axis + 1, offset + i * step, step));
+    };
+    return nest(0, 0, this.size);
+  }
+
+  /** The value of a tensor with one element. @throws ShapeError if it has more or none */
+  item(): number {
+    if (this.size !== 1) throw new ShapeError(`item: expected a tensor with one element, got shape ${formatShape(this.shape)}.`);
+    return this.data()[0]!;
+  }
+
+  // ---- lifetime ----
+
+  /** Another tensor over the same memory with another shape of the same size, and its own place in the graph. */
+  view(shape: Shape): Tensor {
+    return new Tensor(this.share(), shape);
+  }
+
+  /** Another handle on the same value. */
+  alias(): Tensor {
+    return new Tensor(this.share(), this.shape, this.gradState);
+  }
+
+  /** Lets the tensor outlive every `tidy`; returns it. */
+  keep(): this {
+    escapeScopes(this);
+    return this;
+  }
+
+  /** Gives the memory back. Harmless when repeated. */
+  dispose(): void {
+    if (this.memory === null) return;
+    if (this.registered) collected.unregister(this);
+    this.memory.release();
+    this.memory = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  leaveScope(): void {
+    if (this.registered || this.memory === null) return;
+    this.registered = true;
+    collected.register(this, this.memory, this);
+  }
+
+  toString(): string {
+    return formatTensor(this);
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  private share(): SharedStorage {
+    if (this.memory === null) throw new DisposedError(`tensor ${formatShape(this.shape)}: used after it was disposed of.`);
+    return this.memory.retain();
+  }
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
+export interface Tensor extends TensorMethods {}
+
+/** Adds methods to all tensors. */
+export function installMethods(methods: Partial<TensorMethods> & ThisType<Tensor>): void {
+  Object.assign(Tensor.prototype, methods);
+}
