@@ -44,7 +44,12 @@ export function defineOp<Options = void>(name: string, definition: OpDefinition<
   };
 }
 
-function missingRule(name: string): GradientRule {
+/** For rules that call kernels themselves, which the tape would not see. */
+export function refuseRecording(name: string): void {
+  if (isRecording()) missingRule(name)();
+}
+
+function missingRule(name: string): () => never {
   return () => {
     throw new GradientError(`${name}: has no derivative of its own, which createGraph would need.`);
   };

@@ -25,7 +25,7 @@ function plot(record: CompareRecord, size: ChartSize): PlotOptions {
   const margins = { ...labelMargins(size), marginLeft: 48, marginBottom: 46 };
   const epochs = Math.max(1, ...record.arms.map((arm) => arm.epochs.length));
   const time = timeAxis(Math.max(2, epochs), 1, size);
-  const ticks = percentTicks(Math.min(1, ...record.arms.flatMap((arm) => arm.epochs.map((epoch) => epoch.testAccuracy))));
+  const ticks = percentTicks(record);
   const low = ticks[0] as number;
   const labels = record.arms.flatMap((arm) => {
     const end = arm.epochs.at(-1);
@@ -48,7 +48,7 @@ function plot(record: CompareRecord, size: ChartSize): PlotOptions {
         labelArrow: "none",
         tickSize: 4,
       }),
-      Plot.axisY(ticks, { tickFormat: (x: number) => `${Math.round(100 * x)} %`, label: null, tickSize: 0, fill: MUTED }),
+      Plot.axisY(ticks, { tickFormat: (x: number) => `${Math.round(100 * x)}%`, label: null, tickSize: 0, fill: MUTED }),
       ...record.arms.flatMap((arm) => {
         const stroke = ARM_COLOURS[arm.name].line;
         return [
@@ -61,13 +61,19 @@ function plot(record: CompareRecord, size: ChartSize): PlotOptions {
   };
 }
 
-/** Four to seven round steps from below the lowest value up to 100 %. */
-function percentTicks(lowest: number): number[] {
+/** Where the vertical axis starts. */
+export function accuracyFloor(record: CompareRecord): number {
+  return percentTicks(record)[0] as number;
+}
+
+/** Three to seven round values from below the lowest accuracy up to 100%. */
+function percentTicks(record: CompareRecord): number[] {
+  const lowest = Math.min(1, ...record.arms.flatMap((arm) => arm.epochs.map((epoch) => epoch.testAccuracy)));
   const gap = [0.01, 0.02, 0.05, 0.1, 0.2].find((step) => (1 - lowest) / step <= 6) ?? 0.2;
   const rows = Math.max(2, Math.ceil((1 - lowest) / gap - 1e-9));
   return Array.from({ length: rows + 1 }, (_, i) => Number((1 - (rows - i) * gap).toFixed(3)));
 }
 
 function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)} %`;
+  return `${(100 * fraction).toFixed(1)}%`;
 }

@@ -34,19 +34,19 @@ export function distributionChart(record: CompareRecord): Chart {
 function plot(record: CompareRecord, panels: Panel[], steps: number[], ridges: Ridge[], size: ChartSize): PlotOptions {
   const narrow = size.name === "narrow";
   const rows = Math.max(1, steps.length);
-  const headings = size.fontSize * 2.6 + 10;
+  const headings = size.fontSize * 2.6 + (narrow ? 22 : 10);
   const panelHeight = rows * (narrow ? 30 : size.name === "medium" ? 40 : 46) + 16;
   const domain = valueDomain(ridges);
   const facet = facetOf(size);
   return {
     height: narrow ? 3 * (panelHeight + headings) + 46 : panelHeight + headings + 46,
-    marginTop: headings,
+    marginTop: size.fontSize * 2.6 + 10,
     marginLeft: 72,
     marginRight: 10,
     marginBottom: 46,
     x: { domain },
     y: { domain: [-(rows - 1) - 0.12, 1.05] },
-    [facet]: { domain: [...PANEL_IDS], axis: null, paddingInner: narrow ? headings / (panelHeight + headings) : 0.07 },
+    [facet]: { domain: [...PANEL_IDS], axis: null, paddingInner: narrow ? headings / (panelHeight + headings) : 0.13 },
     marks: [
       Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
       Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.35 }),

@@ -3,7 +3,7 @@ import * as Plot from "@observablehq/plot";
 import type { ArmName, ArmRecord, CompareRecord } from "../experiments/record.js";
 import type { Chart } from "./chart.js";
 import { type EndLabel, endLabels, labelMargins } from "./end-labels.js";
-import { type Point, pieces, smooth, smoothingWindow, thin } from "./series.js";
+import { finalWindow, meanOrNull, type Point, pieces, smooth, smoothingWindow, thin } from "./series.js";
 import { ARM_COLOURS, ARM_LABELS, type ChartSize, GRID, MUTED } from "./theme.js";
 import { timeAxis } from "./time-axis.js";
 
@@ -11,6 +11,8 @@ interface LossLine {
   readonly arm: ArmName;
   readonly raw: Point[][];
   readonly smooth: Point[][];
+  /** Mean of the last steps, see `finalWindow`. */
+  readonly final: number | null;
   /** First step whose loss was not finite. */
   readonly lost: number | undefined;
 }
@@ -19,7 +21,7 @@ interface LossLine {
 export function lossChart(record: CompareRecord): Chart {
   const steps = Math.max(...record.arms.map((arm) => arm.losses.length));
   const window = smoothingWindow(steps);
-  const lines = record.arms.map((arm) => lossLine(arm, window));
+  const lines = record.arms.map((arm) => lossLine(arm, window, record.stepsPerEpoch));
   return {
     name: "loss",
     title: "Training loss with and without batch normalization",
@@ -28,12 +30,13 @@ export function lossChart(record: CompareRecord): Chart {
   };
 }
 
-function lossLine(arm: ArmRecord, window: number): LossLine {
+function lossLine(arm: ArmRecord, window: number, stepsPerEpoch: number): LossLine {
   const lost = arm.losses.indexOf(null);
   return {
     arm: arm.name,
     raw: pieces(arm.losses),
     smooth: smooth(arm.losses, window),
+    final: meanOrNull(arm.losses.slice(-finalWindow(arm.losses.length, stepsPerEpoch))),
     lost: lost < 0 ? undefined : lost + 1,
   };
 }
@@ -61,8 +64,8 @@ function plot(record: CompareRecord, lines: readonly LossLine[], steps: number, 
       }),
       ...lines.flatMap((line) => rawMarks(line, size)),
       ...lines.flatMap((line) => smoothMarks(line, size)),
-      ...lines.flatMap((line) => lostMarks(line)),
-      ...endLabels(lines.flatMap((line) => lossLabel(line, y)), frameHeight, size),
+      ...lines.flatMap((line) => lostMarks(line, steps, size)),
+      ...endLabels(lines.flatMap((line) => lossLabel(line, y, size)), frameHeight, size),
     ],
   };
 }
@@ -79,30 +82,32 @@ function smoothMarks(line: LossLine, size: ChartSize): Markish[] {
   );
 }
 
-function lostMarks(line: LossLine): Markish[] {
+function lostMarks(line: LossLine, steps: number, size: ChartSize): Markish[] {
   if (line.lost === undefined) return [];
   const at = line.raw.flat().filter((point) => point.step < (line.lost as number)).at(-1);
   if (!at) return [];
   const color = ARM_COLOURS[line.arm];
+  const late = at.step > 0.5 * steps;
+  const name = size.name === "narrow" ? "" : `${ARM_LABELS[line.arm]}: `;
   return [
     Plot.dot([at], { x: "step", y: "value", symbol: "times", r: 6, stroke: color.line, strokeWidth: 2.5 }),
     Plot.text([at], {
       x: "step",
       y: "value",
-      text: () => `not finite from step ${line.lost}`,
-      textAnchor: "start",
-      dx: 11,
-      dy: -11,
+      text: () => `${name}not finite from step ${line.lost}`,
+      textAnchor: late ? "end" : "start",
+      dx: late ? -9 : 9,
+      dy: -13,
       fill: color.ink,
       fontWeight: 600,
     }),
   ];
 }
 
-function lossLabel(line: LossLine, y: LossScale): EndLabel[] {
+function lossLabel(line: LossLine, y: LossScale, size: ChartSize): EndLabel[] {
   const end = line.smooth.at(-1)?.at(-1);
-  if (!end) return [];
-  const text = line.lost === undefined ? `${ARM_LABELS[line.arm]} ${end.value.toFixed(2)}` : ARM_LABELS[line.arm];
+  if (!end || (line.lost !== undefined && size.name !== "narrow")) return [];
+  const text = line.final === null ? ARM_LABELS[line.arm] : `${ARM_LABELS[line.arm]} ${line.final.toFixed(2)}`;
   const [low, high] = y.domain.map(y.type === "log" ? Math.log : Number) as [number, number];
   return [{ arm: line.arm, text, x: end.step, y: end.value, level: ((y.type === "log" ? Math.log(end.value) : end.value) - low) / (high - low) }];
 }

@@ -16,7 +16,7 @@ export function percentileChart(record: CompareRecord): Chart {
   const units = panels[0]?.moments[0]?.values.units.p50.length ?? 0;
   return {
     name: "percentiles",
-    title: "How the first layer's activations move during training",
+    title: "How the first layer’s activations move during training",
     description:
       `Three panels over training time: the 15th to 85th percentile and the median of all units together, and the medians of ` +
       `${units} single units. ${panels.map(describePanel).join("; ")}.`,
@@ -26,20 +26,20 @@ export function percentileChart(record: CompareRecord): Chart {
 
 function plot(record: CompareRecord, panels: Panel[], size: ChartSize): PlotOptions {
   const narrow = size.name === "narrow";
-  const headings = size.fontSize * 2.6 + 10;
+  const headings = size.fontSize * 2.6 + (narrow ? 22 : 10);
   const panelHeight = narrow ? 170 : 300;
   const facet = facetOf(size);
   const last = Math.max(1, ...panels.flatMap((panel) => panel.moments.map((moment) => moment.step)));
   const time = timeAxis(last, record.stepsPerEpoch, size, narrow ? 1 : 3);
   return {
     height: narrow ? 3 * (panelHeight + headings) + 46 : panelHeight + headings + 46,
-    marginTop: headings,
+    marginTop: size.fontSize * 2.6 + 10,
     marginLeft: 44,
     marginRight: 14,
     marginBottom: 46,
     x: { domain: time.domain },
     y: { domain: valueDomain(panels) },
-    [facet]: { domain: [...PANEL_IDS], axis: null, paddingInner: narrow ? headings / (panelHeight + headings) : 0.09 },
+    [facet]: { domain: [...PANEL_IDS], axis: null, paddingInner: narrow ? headings / (panelHeight + headings) : 0.13 },
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: narrow ? 4 : 6 }),
       Plot.ruleY([0], { stroke: "currentColor", strokeOpacity: 0.35 }),

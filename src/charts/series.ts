@@ -57,6 +57,21 @@ export function thin(points: readonly Point[], buckets: number): Point[] {
   return kept;
 }
 
+/** Mean of the values, or null if there is none or one is missing. */
+export function meanOrNull(values: readonly Value[]): Value {
+  let sum = 0;
+  for (const value of values) {
+    if (value === null) return null;
+    sum += value;
+  }
+  return values.length === 0 ? null : sum / values.length;
+}
+
+/** Steps that a "final training loss" is the mean of: a tenth of the run, at most an epoch. */
+export function finalWindow(steps: number, stepsPerEpoch: number): number {
+  return Math.max(1, Math.min(stepsPerEpoch, Math.round(steps / 10)));
+}
+
 /** At most `most` items of a list, evenly spread, with the first and the last. */
 export function spread<T>(items: readonly T[], most: number): T[] {
   if (items.length <= most) return [...items];

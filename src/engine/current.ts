@@ -1,5 +1,5 @@
 import { BackendError } from "../core/errors.js";
-import type { Backend } from "./backend.js";
+import type { Backend, MemoryReport } from "./backend.js";
 import { ReferenceBackend } from "./reference/backend.js";
 import { createWasmBackend, createWasmBackendSync, type WasmOptions } from "./wasm/backend.js";
 
@@ -45,4 +45,9 @@ export function withBackend<T>(backend: Backend, fn: () => T): T {
   } finally {
     current = previous;
   }
+}
+
+/** Bytes and storages in use on the current backend. */
+export function memory(): MemoryReport {
+  return currentBackend().memory();
 }

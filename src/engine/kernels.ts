@@ -130,7 +130,7 @@ export const unaryOps = [
   "relu", "leakyRelu", "sigmoid", "tanh", "gelu", "silu", "erf", "gaussian",
 ] as const;
 
-/** Operations of `unaryBackward`: dx from dy and u, which is the output for sigmoid and tanh and the input for the rest. */
+/** Operations of `unaryBackward`: dx from dy and u: the output for sigmoid and tanh, either for relu, the input for the rest. */
 export const unaryBackwardOps = ["relu", "leakyRelu", "sigmoid", "tanh", "gelu", "silu"] as const;
 
 /** Operations of `binary`. Comparisons give 1 or 0. */

@@ -1,5 +1,5 @@
+import { meanOrNull } from "../charts/series.js";
 import type { CompareRecord } from "../experiments/record.js";
-import { meanOrNull } from "./summary.js";
 
 /**
  * Training losses that the notebook of "Understanding Batch Normalization for Neural Networks" (Towards Data Science,

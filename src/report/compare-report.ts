@@ -3,7 +3,7 @@ import { figures } from "./figures.js";
 import { type Html, html, trusted } from "./html.js";
 import { formatCount } from "./numbers.js";
 import { STYLE } from "./style.js";
-import { commandLine } from "./summary.js";
+import { commandParts } from "./summary.js";
 import { articleTable, epochTable, resultTable } from "./tables.js";
 import { accuracySentence, DATA_NAMES, headline, limits, notices } from "./words.js";
 
@@ -66,7 +66,7 @@ function reproduction(record: CompareRecord): Html {
   const promise = versions.deterministic
     ? "The run was deterministic: this command gives the same losses, bit for bit, on any machine and with any number of threads."
     : "The run used the fastest kernels of its machine: on another processor the last bits may differ.";
-  return html`<section><h2>Repeat it</h2><pre>${commandLine(record.config)}</pre>
+  return html`<section><h2>Repeat it</h2><pre>${commandParts(record.config).map((part) => html`<span>${part}</span> `)}</pre>
     <p>${promise} Times depend on the machine. All numbers are in <code>record.json</code>, beside this page.</p>
     ${epochTable(record)}
     <dl>${rows.map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`)}</dl></section>`;

@@ -1,4 +1,4 @@
-import { accuracyChart } from "../charts/accuracy.js";
+import { accuracyChart, accuracyFloor } from "../charts/accuracy.js";
 import type { Chart } from "../charts/chart.js";
 import { distributionChart } from "../charts/distribution.js";
 import { lossChart } from "../charts/loss.js";
@@ -8,6 +8,7 @@ import { renderChart } from "../charts/svg.js";
 import { CHART_SIZES } from "../charts/theme.js";
 import type { CompareRecord } from "../experiments/record.js";
 import { type Html, html, trusted } from "./html.js";
+import { formatCount } from "./numbers.js";
 import { unitDrift } from "./summary.js";
 import { DATA_NAMES, trainedWords } from "./words.js";
 
@@ -21,7 +22,7 @@ export function figures(record: CompareRecord): Html[] {
     list.push({ chart: distributionChart(record), says: distributionCaption(record) });
     list.push({ chart: percentileChart(record), says: percentileCaption(record) });
   }
-  if (record.arms.some((arm) => arm.epochs.length > 0)) list.push({ chart: accuracyChart(record), says: accuracyCaption(record) });
+  if (record.arms.some((arm) => arm.epochs.length > 1)) list.push({ chart: accuracyChart(record), says: accuracyCaption(record) });
   return list.map(({ chart, says }, i) => figure(chart, i + 1, says));
 }
 
@@ -48,15 +49,15 @@ function lossCaption(record: CompareRecord): Html {
 
 function distributionCaption(record: CompareRecord): Html {
   return html`Activations of the first hidden layer, all ${unitCount(record)} units together, on ${record.probe.description}, at several
-    moments from top to bottom. The bar marks the middle 70 % and the circle the median. Each curve is scaled to its own peak, so compare
-    widths and positions, not heights; the outermost 0.5 % on either side may lie outside. One histogram alone, as in the article, shows no
+    moments from top to bottom. The bar marks the middle 70% and the circle the median. Each curve is scaled to its own peak, so compare
+    widths and positions, not heights; the outermost 0.5% on either side may lie outside. One histogram alone, as in the article, shows no
     shift: a shift is a change over time. And pooled units hide the drift of single ones: that is the next figure. ${conditions(record)}`;
 }
 
 function percentileCaption(record: CompareRecord): Html {
   const drift = driftWords(record);
-  return html`The same activations over time. Band: 15th to 85th percentile of all units together; black or white line: their median; thin
-    lines: the median of each of the ${unitCount(record)} units. ${drift} The layers’ inputs are images, which do not change, so this movement
+  return html`The same activations over time. Band: 15th to 85th percentile of all units together; strong line: their median; thin
+    lines: the median of each of the ${unitCount(record)} units. ${drift} The layer’s inputs are images, which do not change, so this movement
     is the first layer’s own; it does not show what deeper layers receive, nor that stillness is why a network learns faster.
     ${conditions(record)}`;
 }
@@ -71,14 +72,14 @@ function driftWords(record: CompareRecord): string {
   if (values.some((x) => x === null)) return "";
   const [a, b, c] = values.map((x) => (x as number).toFixed(2));
   return (
-    "From snapshot to snapshot, a unit’s median travels this many times the width of its own middle 70 % (mean over units): " +
+    "From snapshot to snapshot, a unit’s median travels this many times the width of its own middle 70% (mean over units): " +
     `${a} in the plain network, ${b} before and ${c} after normalization.`
   );
 }
 
 function accuracyCaption(record: CompareRecord): Html {
-  return html`Share of the ${record.data.testImages} test images that are classified rightly, in evaluation mode (running statistics), after
-    each epoch. The axis does not start at zero. The test set chose nothing in this run. ${conditions(record)}`;
+  return html`Share of the ${formatCount(record.data.testImages)} test images that are classified rightly, in evaluation mode (running statistics), after
+    each epoch. ${accuracyFloor(record) > 0 && "The axis does not start at zero. "}The test set chose nothing in this run. ${conditions(record)}`;
 }
 
 function unitCount(record: CompareRecord): number {

@@ -7,7 +7,7 @@ export function formatLoss(loss: number | null): string {
 }
 
 export function formatPercent(fraction: number | null): string {
-  return fraction === null ? DASH : `${(100 * fraction).toFixed(2)} %`;
+  return fraction === null ? DASH : `${(100 * fraction).toFixed(2)}%`;
 }
 
 export function formatSeconds(seconds: number): string {

@@ -42,6 +42,7 @@ pre{background:var(--code);padding:.8em 1em;border-radius:4px;white-space:pre-wr
 details{margin:0 0 1em}
 summary{cursor:pointer;color:var(--soft);font-size:.94rem}
 details[open] summary{margin-bottom:.8em}
+pre span{display:inline-block;max-width:100%;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.3em 1.4em;margin:0;font-size:.94rem}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}

@@ -1,10 +1,13 @@
+import { finalWindow, meanOrNull } from "../charts/series.js";
 import type { ArmName, ArmRecord, CompareOptions, CompareRecord, Distribution } from "../experiments/record.js";
 
 /** The numbers of one arm that tables show. */
 export interface ArmSummary {
   readonly name: ArmName;
   readonly steps: number;
-  /** Mean training loss of the last epoch's worth of steps (fewer if fewer were taken); null if one was not finite. */
+  /** Steps at the end that `finalLoss` is the mean of: a tenth of the run, at most an epoch. */
+  readonly finalWindow: number;
+  /** Mean training loss of the last steps; null if one was not finite. */
   readonly finalLoss: number | null;
   readonly testAccuracy: number | null;
   readonly trainSeconds: number;
@@ -19,26 +22,18 @@ export function summarize(record: CompareRecord): { plain: ArmSummary; norm: Arm
 }
 
 function summarizeArm(arm: ArmRecord, stepsPerEpoch: number): ArmSummary {
+  const window = finalWindow(arm.losses.length, stepsPerEpoch);
   const lost = arm.losses.indexOf(null);
   return {
     name: arm.name,
     steps: arm.losses.length,
-    finalLoss: meanOrNull(arm.losses.slice(-stepsPerEpoch)),
+    finalWindow: window,
+    finalLoss: meanOrNull(arm.losses.slice(-window)),
     testAccuracy: arm.finalTestAccuracy,
     trainSeconds: arm.trainSeconds,
     samplesPerSecond: arm.samplesPerSecond,
     divergedAt: lost < 0 ? null : lost + 1,
   };
-}
-
-/** Mean of the values, or null if there is none or one is missing. */
-export function meanOrNull(values: readonly (number | null)[]): number | null {
-  let sum = 0;
-  for (const value of values) {
-    if (value === null) return null;
-    sum += value;
-  }
-  return values.length === 0 ? null : sum / values.length;
 }
 
 /**
@@ -59,8 +54,8 @@ export function unitDrift(distributions: readonly Distribution[]): number | null
   return distributions.length < 2 ? null : meanOrNull(drifts);
 }
 
-/** The command that repeats a run: every option that decides its numbers, in full. */
-export function commandLine(config: CompareOptions): string {
+/** The command that repeats a run, in parts that belong together: every option that decides its numbers, in full. */
+export function commandParts(config: CompareOptions): string[] {
   const parts = [
     "npx evenkeel compare",
     `--data ${config.data}`,
@@ -74,7 +69,7 @@ export function commandLine(config: CompareOptions): string {
   ];
   if (config.dataDir !== undefined) parts.push(`--data-dir ${shellQuote(config.dataDir)}`);
   if (!config.deterministic) parts.push("--no-deterministic");
-  return parts.join(" ");
+  return parts;
 }
 
 function shellQuote(text: string): string {

@@ -10,9 +10,8 @@ const COLUMNS = ["Final training loss", "Test accuracy", "Training time", "Image
 /** The result of both arms, one row each. */
 export function resultTable(record: CompareRecord): Html {
   const { plain, norm } = summarize(record);
-  const window = Math.min(record.stepsPerEpoch, Math.max(plain.steps, norm.steps));
   return html`<table class="arms">
-    <caption>Final training loss: mean of the last ${window} steps, in training mode. Test accuracy: evaluation mode, at the end.
+    <caption>Final training loss: mean of the last ${norm.finalWindow} steps, in training mode. Test accuracy: evaluation mode, at the end.
       Time and speed: training steps only, without evaluation.</caption>
     <thead><tr><th scope="col">Network</th>${COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${[plain, norm].map(resultRow)}</tbody>

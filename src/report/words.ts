@@ -79,7 +79,8 @@ export function limits(record: CompareRecord): Html[] {
     html`<li><strong>One run each (n = 1, seed ${seed}).</strong> Nothing here tells how much the numbers move from seed to seed.</li>`,
   ];
   const untuned = html`<strong>The learning rate was not tuned.</strong>`;
-  if (repeatsArticle(record)) {
+  const diverged = record.arms.some((arm) => arm.losses.includes(null));
+  if (repeatsArticle(record) && !diverged) {
     list.push(html`<li>${untuned} ${lr} is the article’s value, given to both networks. It is low for the plain one, which starts on a
       plateau. Take most of the gap as the learning rate’s, until a plain network with its own best rate is run beside it (experiment E0).</li>`);
   } else {
@@ -94,5 +95,5 @@ function costWords(record: CompareRecord): string {
   const { plain, norm } = summarize(record);
   const base = "The figures compare the networks step by step.";
   if (plain.steps !== norm.steps || !(plain.trainSeconds > 0)) return base;
-  return `${base} In time, a step with batch normalization took ${(norm.trainSeconds / plain.trainSeconds).toFixed(2)} × as long here.`;
+  return `${base} In time, a step with batch normalization took ${(norm.trainSeconds / plain.trainSeconds).toFixed(2)} times as long here.`;
 }

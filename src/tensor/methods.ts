@@ -26,6 +26,7 @@ export interface TensorMethods {
   log(): Tensor;
   sqrt(): Tensor;
   square(): Tensor;
+  reciprocal(): Tensor;
   relu(): Tensor;
   sigmoid(): Tensor;
   tanh(): Tensor;
@@ -37,6 +38,9 @@ export interface TensorMethods {
   flatten(startAxis?: number): Tensor;
   transpose(axis0?: number, axis1?: number): Tensor;
   permute(axes: readonly number[]): Tensor;
+  expand(shape: readonly number[]): Tensor;
+  /** Sums over the axes along which `shape` was broadcast to this tensor's. */
+  sumTo(shape: readonly number[]): Tensor;
   slice(axis: number, start: number, end: number): Tensor;
   /** Adds the gradients of this tensor to `grad` of every leaf it was computed from; `dy` defaults to 1 for a single value. */
   backward(dy?: Tensor, options?: BackwardOptions): void;

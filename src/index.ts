@@ -1,0 +1,23 @@
+// The public surface of evenkeel, by folder.
+
+export {
+  BackendError,
+  DataError,
+  DisposedError,
+  DTypeError,
+  EvenkeelError,
+  GradientError,
+  OptionError,
+  ShapeError,
+  StateDictError,
+  TrainingError,
+} from "./core/errors.js";
+export { setWarningHandler, type WarningHandler } from "./core/warnings.js";
+export { type InitOptions, init, memory } from "./engine/current.js";
+export { full, normal, ones, type TensorOptions, tensor, uniform, zeros } from "./tensor/create.js";
+export { getRandomState, manualSeed, setRandomState } from "./tensor/random.js";
+export { tidy } from "./tensor/scope.js";
+export { Tensor } from "./tensor/tensor.js";
+export { grad } from "./autograd/backward.js";
+export { noGrad } from "./autograd/mode.js";
+export * as ops from "./ops/index.js";
