@@ -17,7 +17,6 @@ export default defineConfig({
   test: {
     // The file is what .ci/run counts.
     reporters: report ? ["default", ["json", { outputFile: report }]] : ["default"],
-    coverage: { provider: "v8", include: ["src/**/*.ts"], reportsDirectory: at("./coverage") },
     projects: [
       {
         resolve,

@@ -36,11 +36,14 @@ function walk(path, from, seen) {
   }
 }
 
-// Where an export has a "node" condition, browsers get its "default".
+/** Files that an export names under any condition. */
+const filesOf = (target) => (typeof target === "string" ? [target] : Object.values(target).flatMap(filesOf));
+
 for (const [name, target] of Object.entries(manifest.exports)) {
-  if (typeof target === "string") continue;
-  walk(at(target.default), `evenkeel${name.slice(1)}`, new Set());
-  if (!existsSync(at(target.types))) problems.push(`evenkeel${name.slice(1)}: ${target.types} does not exist`);
+  for (const file of filesOf(target))
+    if (!existsSync(at(file))) problems.push(`evenkeel${name.slice(1)}: ${file} does not exist`);
+  // Where an export has a "node" condition, browsers get its "default", if it has one.
+  if (target.default) walk(at(target.default), `evenkeel${name.slice(1)}`, new Set());
 }
 for (const target of Object.values(manifest.imports["#platform"]))
   if (!existsSync(at(target))) problems.push(`#platform: ${target} does not exist`);

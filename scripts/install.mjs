@@ -14,6 +14,8 @@ const FLAGS = [
   "--no-fund",
   "--no-update-notifier",
   "--loglevel=error",
+  "--fetch-retry-mintimeout=1000",
+  "--fetch-retry-maxtimeout=5000",
 ];
 const ENVIRONMENT = { ONNXRUNTIME_NODE_INSTALL: "skip", PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: "1" };
 

@@ -1,5 +1,7 @@
 // The public surface of evenkeel, by folder.
 
+export { grad } from "./autograd/backward.js";
+export { noGrad } from "./autograd/mode.js";
 export {
   BackendError,
   DataError,
@@ -14,10 +16,8 @@ export {
 } from "./core/errors.js";
 export { setWarningHandler, type WarningHandler } from "./core/warnings.js";
 export { type InitOptions, init, memory } from "./engine/current.js";
+export * as ops from "./ops/index.js";
 export { full, normal, ones, type TensorOptions, tensor, uniform, zeros } from "./tensor/create.js";
 export { getRandomState, manualSeed, setRandomState } from "./tensor/random.js";
 export { tidy } from "./tensor/scope.js";
 export { Tensor } from "./tensor/tensor.js";
-export { grad } from "./autograd/backward.js";
-export { noGrad } from "./autograd/mode.js";
-export * as ops from "./ops/index.js";

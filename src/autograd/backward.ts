@@ -1,12 +1,12 @@
 import { GradientError, ShapeError } from "../core/errors.js";
 import { formatShape, sameShape } from "../core/shape.js";
+import { withBackend } from "../engine/current.js";
 import { full } from "../tensor/create.js";
 import type { BackwardOptions } from "../tensor/methods.js";
 import { tidy } from "../tensor/scope.js";
 import { type GradState, installMethods, Tensor } from "../tensor/tensor.js";
-import { withBackend } from "../engine/current.js";
 import { withRecording } from "./mode.js";
-import { TapeNode } from "./node.js";
+import type { TapeNode } from "./node.js";
 
 /** Nodes that `state` was computed from, latest first. */
 function nodesBehind(state: GradState): TapeNode[] {
@@ -54,10 +54,14 @@ function own(t: Tensor, createGraph: boolean): Tensor {
 
 function checkStart(y: Tensor, dy: Tensor | undefined): void {
   if (!y.requiresGrad) {
-    throw new GradientError("backward: the tensor does not require grad and does not have a grad_fn: no input of it asked for gradients.");
+    throw new GradientError(
+      "backward: the tensor does not require grad and does not have a grad_fn: no input of it asked for gradients.",
+    );
   }
   if (dy === undefined && y.size !== 1) {
-    throw new GradientError(`backward: grad can be implicitly created only for scalar outputs, got shape ${formatShape(y.shape)}. Pass dy.`);
+    throw new GradientError(
+      `backward: grad can be implicitly created only for scalar outputs, got shape ${formatShape(y.shape)}. Pass dy.`,
+    );
   }
   if (dy !== undefined && !sameShape(dy.shape, y.shape)) {
     throw new ShapeError(`backward: expected dy of shape ${formatShape(y.shape)}, got ${formatShape(dy.shape)}.`);
@@ -65,7 +69,13 @@ function checkStart(y: Tensor, dy: Tensor | undefined): void {
 }
 
 /** Sends the gradient of `y` back to the leaves; returns it for each leaf and each of `targets`, where it stops. */
-function propagate(y: Tensor, dy: Tensor | undefined, targets: ReadonlySet<GradState>, createGraph: boolean, retain: boolean): Flow {
+function propagate(
+  y: Tensor,
+  dy: Tensor | undefined,
+  targets: ReadonlySet<GradState>,
+  createGraph: boolean,
+  retain: boolean,
+): Flow {
   const flow = new Flow();
   const nodes = nodesBehind(y.gradState);
   for (const node of nodes) node.checkAlive();

@@ -36,7 +36,15 @@ export function defineOp<Options = void>(name: string, definition: OpDefinition<
     }
     const rule = definition.gradient?.(options) ?? missingRule(name);
     const kept = inputs.map((t, i) => (definition.keepInputs?.includes(i) ? t : null));
-    const node = new TapeNode(name, rule, inputs.map((t) => t.gradState), inputs.map((t) => t.shape), needs, kept, extras);
+    const node = new TapeNode(
+      name,
+      rule,
+      inputs.map((t) => t.gradState),
+      inputs.map((t) => t.shape),
+      needs,
+      kept,
+      extras,
+    );
     attach(output, node);
     if (definition.keepOutput) node.keepOutput(output);
     for (const t of extras) t.dispose();

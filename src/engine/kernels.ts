@@ -151,4 +151,6 @@ type ValueOf<Kind, Buffer> = Kind extends "int" | "float"
       : Buffer;
 
 /** The arguments of kernel `K`, with `Buffer` in place of each tensor's memory. */
-export type KernelArgs<K extends KernelName, Buffer> = { -readonly [P in keyof (typeof kernels)[K]]: ValueOf<(typeof kernels)[K][P], Buffer> };
+export type KernelArgs<K extends KernelName, Buffer> = {
+  -readonly [P in keyof (typeof kernels)[K]]: ValueOf<(typeof kernels)[K][P], Buffer>;
+};

@@ -57,7 +57,12 @@ function pick(inputs: readonly (Tensor | null | undefined)[], has: readonly [boo
 }
 
 /** Gradients in the order of the inputs. */
-function order(has: readonly [boolean, boolean], dx: Tensor | null, dweight: Tensor | null, dbias: Tensor | null): (Tensor | null)[] {
+function order(
+  has: readonly [boolean, boolean],
+  dx: Tensor | null,
+  dweight: Tensor | null,
+  dbias: Tensor | null,
+): (Tensor | null)[] {
   return [dx, ...(has[0] ? [dweight] : []), ...(has[1] ? [dbias] : [])];
 }
 
@@ -91,27 +96,29 @@ const trainOp = defineOp<TrainOptions>("batchNormTrain", {
     save(stats);
     return y;
   },
-  gradient: ({ has, n, c, s }) => (saved, dy) => {
-    refuseRecording("batchNorm");
-    const x = saved.input(0);
-    const [needsX, needsWeight, needsBias] = needed(saved.needs, has);
-    const dx = needsX ? like(x) : null;
-    const dweight = needsWeight ? like(x, [c]) : null;
-    const dbias = needsBias ? like(x, [c]) : null;
-    x.backend.call("batchNormBackward", {
-      x: x.storage,
-      dy: dy.storage,
-      weight: has[0] ? saved.input(1).storage : null,
-      stats: saved.extra(0).storage,
-      dx: storageOf(dx),
-      dweight: storageOf(dweight),
-      dbias: storageOf(dbias),
-      n,
-      c,
-      s,
-    });
-    return order(has, dx, dweight, dbias);
-  },
+  gradient:
+    ({ has, n, c, s }) =>
+    (saved, dy) => {
+      refuseRecording("batchNorm");
+      const x = saved.input(0);
+      const [needsX, needsWeight, needsBias] = needed(saved.needs, has);
+      const dx = needsX ? like(x) : null;
+      const dweight = needsWeight ? like(x, [c]) : null;
+      const dbias = needsBias ? like(x, [c]) : null;
+      x.backend.call("batchNormBackward", {
+        x: x.storage,
+        dy: dy.storage,
+        weight: has[0] ? saved.input(1).storage : null,
+        stats: saved.extra(0).storage,
+        dx: storageOf(dx),
+        dweight: storageOf(dweight),
+        dbias: storageOf(dbias),
+        n,
+        c,
+        s,
+      });
+      return order(has, dx, dweight, dbias);
+    },
 });
 
 function needed(needs: readonly boolean[], has: readonly [boolean, boolean]): [boolean, boolean, boolean] {
@@ -130,29 +137,31 @@ const evalOp = defineOp<EvalOptions>("batchNormEval", {
     if (recorded) save(copyOf(mean), copyOf(variance));
     return y;
   },
-  gradient: ({ eps, has, n, c, s }) => (saved, dy) => {
-    refuseRecording("batchNorm");
-    const x = saved.input(0);
-    const [needsX, needsWeight, needsBias] = needed(saved.needs, has);
-    const dx = needsX ? like(x) : null;
-    const dweight = needsWeight ? like(x, [c]) : null;
-    const dbias = needsBias ? like(x, [c]) : null;
-    x.backend.call("batchNormEvalBackward", {
-      x: x.storage,
-      dy: dy.storage,
-      weight: has[0] ? saved.input(1).storage : null,
-      mean: saved.extra(0).storage,
-      variance: saved.extra(1).storage,
-      dx: storageOf(dx),
-      dweight: storageOf(dweight),
-      dbias: storageOf(dbias),
-      n,
-      c,
-      s,
-      eps,
-    });
-    return order(has, dx, dweight, dbias);
-  },
+  gradient:
+    ({ eps, has, n, c, s }) =>
+    (saved, dy) => {
+      refuseRecording("batchNorm");
+      const x = saved.input(0);
+      const [needsX, needsWeight, needsBias] = needed(saved.needs, has);
+      const dx = needsX ? like(x) : null;
+      const dweight = needsWeight ? like(x, [c]) : null;
+      const dbias = needsBias ? like(x, [c]) : null;
+      x.backend.call("batchNormEvalBackward", {
+        x: x.storage,
+        dy: dy.storage,
+        weight: has[0] ? saved.input(1).storage : null,
+        mean: saved.extra(0).storage,
+        variance: saved.extra(1).storage,
+        dx: storageOf(dx),
+        dweight: storageOf(dweight),
+        dbias: storageOf(dbias),
+        n,
+        c,
+        s,
+        eps,
+      });
+      return order(has, dx, dweight, dbias);
+    },
 });
 
 function copyOf(t: Tensor): Tensor {
@@ -177,9 +186,12 @@ function check(who: string, x: Tensor, options: BatchNormOptions): void {
   if (x.rank < 2) throw new ShapeError(`${who}: expected input [N, C] or [N, C, …], got ${formatShape(x.shape)}.`);
   if (x.shape[1] === 0) throw new ShapeError(`${who}: expected at least one channel at axis 1, got ${formatShape(x.shape)}.`);
   if ((runningMean == null) !== (runningVar == null)) {
-    throw new OptionError(`${who}: expected runningMean and runningVar both or neither, got only ${runningMean ? "runningMean" : "runningVar"}.`);
+    throw new OptionError(
+      `${who}: expected runningMean and runningVar both or neither, got only ${runningMean ? "runningMean" : "runningVar"}.`,
+    );
   }
-  if (!training && !runningMean) throw new TrainingError(`${who}: running_mean must be defined in evaluation mode: pass runningMean and runningVar.`);
+  if (!training && !runningMean)
+    throw new TrainingError(`${who}: running_mean must be defined in evaluation mode: pass runningMean and runningVar.`);
   checkChannels(who, "running_mean", runningMean, x);
   checkChannels(who, "running_var", runningVar, x);
   checkChannels(who, "weight", weight, x);

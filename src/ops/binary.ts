@@ -60,9 +60,17 @@ export function mul(a: Operand, b: Operand): Tensor {
 /** a / b */
 export const div = binaryOp("div", [0, 1], [(dy, _a, b) => dy.div(b()), (dy, a, b) => dy.mul(a()).div(b().square()).neg()]);
 /** The larger of a and b; NaN if either is. Where they are equal each gets half of the gradient. */
-export const maximum = binaryOp("maximum", [0, 1], [(dy, a, b) => dy.mul(share(a(), b())), (dy, a, b) => dy.mul(share(b(), a()))]);
+export const maximum = binaryOp(
+  "maximum",
+  [0, 1],
+  [(dy, a, b) => dy.mul(share(a(), b())), (dy, a, b) => dy.mul(share(b(), a()))],
+);
 /** The smaller of a and b; NaN if either is. Where they are equal each gets half of the gradient. */
-export const minimum = binaryOp("minimum", [0, 1], [(dy, a, b) => dy.mul(share(b(), a())), (dy, a, b) => dy.mul(share(a(), b()))]);
+export const minimum = binaryOp(
+  "minimum",
+  [0, 1],
+  [(dy, a, b) => dy.mul(share(b(), a())), (dy, a, b) => dy.mul(share(a(), b()))],
+);
 /** 1 where a > b, else 0; no gradient. */
 export const greater = binaryOp("greater", [], null);
 /** 1 where a ≥ b, else 0; no gradient. */

@@ -23,7 +23,9 @@ export interface Conv2dOptions {
 export function pairOf(who: string, what: string, value: Pair, least: number): [number, number] {
   const pair = typeof value === "number" ? [value, value] : [...value];
   if (pair.length !== 2 || pair.some((n) => !Number.isInteger(n) || n < least)) {
-    throw new OptionError(`${who}: expected ${what} to be an integer of at least ${least} or a pair of them, got ${JSON.stringify(value)}.`);
+    throw new OptionError(
+      `${who}: expected ${what} to be an integer of at least ${least} or a pair of them, got ${JSON.stringify(value)}.`,
+    );
   }
   return pair as [number, number];
 }
@@ -36,7 +38,9 @@ function geometryOf(x: Shape, weight: Shape, options: Conv2dOptions) {
   const [dh, dw] = pairOf(who, "dilation", options.dilation ?? 1, 1);
   const groups = options.groups ?? 1;
   if (x.length !== 4 || weight.length !== 4) {
-    throw new ShapeError(`conv2d: expected input [N, C, H, W] and weight [O, C / groups, kH, kW], got ${formatShape(x)} and ${formatShape(weight)}.`);
+    throw new ShapeError(
+      `conv2d: expected input [N, C, H, W] and weight [O, C / groups, kH, kW], got ${formatShape(x)} and ${formatShape(weight)}.`,
+    );
   }
   const [n, ci, h, w] = x as [number, number, number, number];
   const [co, inG, kh, kw] = weight as [number, number, number, number];
@@ -44,12 +48,16 @@ function geometryOf(x: Shape, weight: Shape, options: Conv2dOptions) {
     throw new OptionError(`conv2d: expected groups to divide the ${ci} input and ${co} output channels, got ${groups}.`);
   }
   if (ci !== inG * groups) {
-    throw new ShapeError(`conv2d: expected input [N, ${inG * groups}, H, W], got ${formatShape(x)}: the weight is ${formatShape(weight)}, groups ${groups}.`);
+    throw new ShapeError(
+      `conv2d: expected input [N, ${inG * groups}, H, W], got ${formatShape(x)}: the weight is ${formatShape(weight)}, groups ${groups}.`,
+    );
   }
   const oh = Math.floor((h + 2 * ph - dh * (kh - 1) - 1) / sh) + 1;
   const ow = Math.floor((w + 2 * pw - dw * (kw - 1) - 1) / sw) + 1;
   if (oh < 1 || ow < 1) {
-    throw new ShapeError(`conv2d: the kernel [${kh}, ${kw}] is larger than the padded input: got ${formatShape(x)}, padding [${ph}, ${pw}].`);
+    throw new ShapeError(
+      `conv2d: the kernel [${kh}, ${kw}] is larger than the padded input: got ${formatShape(x)}, padding [${ph}, ${pw}].`,
+    );
   }
   return { n, ci, h, w, co, kh, kw, sh, sw, ph, pw, dh, dw, groups, oh, ow };
 }

@@ -9,4 +9,22 @@ export { argmax, mean, sum } from "./reduce.js";
 export { cat, expand, flatten, permute, reshape, slice, transpose } from "./shape.js";
 export { logSoftmax, softmax } from "./softmax.js";
 export { sumChannels } from "./sum-channels.js";
-export { abs, erf, exp, gaussian, gelu, leakyRelu, log, neg, pow, reciprocal, relu, sigmoid, sign, silu, sqrt, square, tanh } from "./unary.js";
+export {
+  abs,
+  erf,
+  exp,
+  gaussian,
+  gelu,
+  leakyRelu,
+  log,
+  neg,
+  pow,
+  reciprocal,
+  relu,
+  sigmoid,
+  sign,
+  silu,
+  sqrt,
+  square,
+  tanh,
+} from "./unary.js";

@@ -44,17 +44,25 @@ const crossEntropyOp = defineOp<Options>("crossEntropy", {
     const total = like(x!, []);
     const totalWeight = like(x!, []);
     const mean = reduction === "mean" ? 1 : 0;
-    x!.backend.call("crossEntropyReduce", { ...memory, total: total.storage, totalWeight: totalWeight.storage, n: loss.size, mean });
+    x!.backend.call("crossEntropyReduce", {
+      ...memory,
+      total: total.storage,
+      totalWeight: totalWeight.storage,
+      n: loss.size,
+      mean,
+    });
     save(lse, totalWeight);
     rowWeight.dispose();
     (reduction === "none" ? total : loss).dispose();
     return reduction === "none" ? loss : total;
   },
-  gradient: ({ smoothing, ignoreIndex, reduction, hasWeight }) => (saved, dloss) => {
-    const inputs = [saved.input(0), saved.input(1), saved.extra(0), saved.extra(1), dloss];
-    if (hasWeight) inputs.push(saved.input(2));
-    return [crossEntropyBackwardOp(inputs, { smoothing, ignoreIndex, reduction, hasWeight })];
-  },
+  gradient:
+    ({ smoothing, ignoreIndex, reduction, hasWeight }) =>
+    (saved, dloss) => {
+      const inputs = [saved.input(0), saved.input(1), saved.extra(0), saved.extra(1), dloss];
+      if (hasWeight) inputs.push(saved.input(2));
+      return [crossEntropyBackwardOp(inputs, { smoothing, ignoreIndex, reduction, hasWeight })];
+    },
 });
 
 const crossEntropyBackwardOp = defineOp<Options>("crossEntropyBackward", {
@@ -83,12 +91,16 @@ function targetOf(x: Tensor, target: Int32Array | Tensor, ignoreIndex: number): 
   if (!(target instanceof Int32Array)) {
     if (target.dtype !== "int32") throw new DTypeError(`crossEntropy: expected int32 labels, got ${target.dtype}.`);
     if (!sameShape(target.shape, rows)) {
-      throw new ShapeError(`crossEntropy: expected target ${formatShape(rows)} for logits ${formatShape(x.shape)}, got ${formatShape(target.shape)}.`);
+      throw new ShapeError(
+        `crossEntropy: expected target ${formatShape(rows)} for logits ${formatShape(x.shape)}, got ${formatShape(target.shape)}.`,
+      );
     }
     return target;
   }
   if (target.length !== sizeOf(rows)) {
-    throw new ShapeError(`crossEntropy: expected ${sizeOf(rows)} labels for logits ${formatShape(x.shape)}, got ${target.length}.`);
+    throw new ShapeError(
+      `crossEntropy: expected ${sizeOf(rows)} labels for logits ${formatShape(x.shape)}, got ${target.length}.`,
+    );
   }
   for (let i = 0; i < target.length; i++) {
     const label = target[i]!;

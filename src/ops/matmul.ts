@@ -59,13 +59,15 @@ function run(a: Tensor, b: Tensor, bias: Tensor | null, options: MatmulOptions, 
 const matmulOp = defineOp<MatmulOptions>("matmul", {
   keepInputs: [0, 1],
   forward: ([a, b], options) => run(a!, b!, null, options, sizesOf("matmul", a!, b!, options)),
-  gradient: ({ transA = false, transB = false }) => (saved, dy) => {
-    const a = () => saved.input(0);
-    const b = () => saved.input(1);
-    const da = () => (transA ? matmul(b(), dy, { transA: transB, transB: true }) : matmul(dy, b(), { transB: !transB }));
-    const db = () => (transB ? matmul(dy, a(), { transA: true, transB: transA }) : matmul(a(), dy, { transA: !transA }));
-    return [da, db].map((make, i) => (saved.needs[i] ? sumBatch(make(), saved.shapes[i]!.length) : null));
-  },
+  gradient:
+    ({ transA = false, transB = false }) =>
+    (saved, dy) => {
+      const a = () => saved.input(0);
+      const b = () => saved.input(1);
+      const da = () => (transA ? matmul(b(), dy, { transA: transB, transB: true }) : matmul(dy, b(), { transB: !transB }));
+      const db = () => (transB ? matmul(dy, a(), { transA: true, transB: transA }) : matmul(a(), dy, { transA: !transA }));
+      return [da, db].map((make, i) => (saved.needs[i] ? sumBatch(make(), saved.shapes[i]!.length) : null));
+    },
 });
 
 /** A matrix that served every batch collects the gradients of all. */
@@ -103,7 +105,9 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   const [out, width] = weight.shape;
   if (weight.rank !== 2) throw new ShapeError(`linear: expected weight [out, in], got ${formatShape(weight.shape)}.`);
   if (x.rank < 1 || x.shape[x.rank - 1] !== width) {
-    throw new ShapeError(`linear: expected input [..., ${width}], got ${formatShape(x.shape)}: the weight is [${out}, ${width}].`);
+    throw new ShapeError(
+      `linear: expected input [..., ${width}], got ${formatShape(x.shape)}: the weight is [${out}, ${width}].`,
+    );
   }
   if (bias && (bias.rank !== 1 || bias.shape[0] !== out)) {
     throw new ShapeError(`linear: expected bias [${out}], got ${formatShape(bias.shape)}.`);

@@ -8,7 +8,8 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** Two operands as tensors on one backend; a number becomes a tensor of no axes. */
 export function pairOf(who: string, a: Operand, b: Operand): [Tensor, Tensor] {
-  if (typeof a === "number" && typeof b === "number") throw new OptionError(`${who}: expected at least one tensor, got two numbers.`);
+  if (typeof a === "number" && typeof b === "number")
+    throw new OptionError(`${who}: expected at least one tensor, got two numbers.`);
   const backend = (typeof a === "number" ? (b as Tensor) : a).backend;
   const toTensor = (x: Operand) => (typeof x === "number" ? withBackend(backend, () => full([], x)) : x);
   return [toTensor(a), toTensor(b)];
@@ -32,4 +33,3 @@ export function like(x: Tensor, shape: Shape = x.shape, dtype: "float32" | "int3
 export function storageOf(t: Tensor | null | undefined): Storage | null {
   return t ? t.storage : null;
 }
-

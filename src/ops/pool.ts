@@ -32,11 +32,14 @@ function windowsOf(who: string, x: Tensor, options: PoolOptions) {
   const [sh, sw] = pairOf(who, "stride", options.stride ?? options.kernelSize, 1);
   const [ph, pw] = pairOf(who, "padding", options.padding ?? 0, 0);
   if (ph > kh / 2 || pw > kw / 2) {
-    throw new OptionError(`${who}: pad should be at most half of effective kernel size, got padding [${ph}, ${pw}] for windows [${kh}, ${kw}].`);
+    throw new OptionError(
+      `${who}: pad should be at most half of effective kernel size, got padding [${ph}, ${pw}] for windows [${kh}, ${kw}].`,
+    );
   }
   const oh = Math.floor((h + 2 * ph - kh) / sh) + 1;
   const ow = Math.floor((w + 2 * pw - kw) / sw) + 1;
-  if (oh < 1 || ow < 1) throw new ShapeError(`${who}: the window [${kh}, ${kw}] is larger than the padded input ${formatShape(x.shape)}.`);
+  if (oh < 1 || ow < 1)
+    throw new ShapeError(`${who}: the window [${kh}, ${kw}] is larger than the padded input ${formatShape(x.shape)}.`);
   return { planes, h, w, kh, kw, sh, sw, ph, pw, oh, ow };
 }
 
@@ -60,7 +63,14 @@ const maxPoolBackwardOp = defineOp<{ g: Windows; shape: readonly number[] }>("ma
     const dx = like(dy!, shape);
     const { planes, h, w, oh, ow } = g;
     if (dx.size === 0) return dx;
-    dy!.backend.call("maxPool2dBackward", { dy: dy!.storage, index: index!.storage, dx: dx.storage, planes, size: h * w, outSize: oh * ow });
+    dy!.backend.call("maxPool2dBackward", {
+      dy: dy!.storage,
+      index: index!.storage,
+      dx: dx.storage,
+      planes,
+      size: h * w,
+      outSize: oh * ow,
+    });
     return dx;
   },
 });
@@ -87,7 +97,9 @@ const avgPoolBackwardOp = defineOp<{ g: AvgWindows; shape: readonly number[] }>(
     if (dx.size > 0) dy!.backend.call("avgPool2dBackward", { dy: dy!.storage, dx: dx.storage, ...g });
     return dx;
   },
-  gradient: ({ g }) => (_saved, ddx) => [avgPoolOp([ddx], g)],
+  gradient:
+    ({ g }) =>
+    (_saved, ddx) => [avgPoolOp([ddx], g)],
 });
 
 /** The mean of each window: [N, C, H, W] → [N, C, H', W']. */
@@ -118,7 +130,9 @@ const adaptiveBackwardOp = defineOp<{ g: Bins; shape: readonly number[] }>("adap
     if (dx.size > 0) dy!.backend.call("adaptiveAvgPool2dBackward", { dy: dy!.storage, dx: dx.storage, ...g });
     return dx;
   },
-  gradient: ({ g }) => (_saved, ddx) => [adaptiveOp([ddx], g)],
+  gradient:
+    ({ g }) =>
+    (_saved, ddx) => [adaptiveOp([ddx], g)],
 });
 
 /** Means over bins that cover the image: [N, C, H, W] → [N, C, outputSize]. Bin i spans ⌊iH/H'⌋ to ⌈(i+1)H/H'⌉. */

@@ -1,7 +1,7 @@
+import { defineOp } from "../autograd/op.js";
 import { ShapeError } from "../core/errors.js";
 import { formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from "../core/shape.js";
 import { reduceOps } from "../engine/kernels.js";
-import { defineOp } from "../autograd/op.js";
 import { installMethods, type Tensor } from "../tensor/tensor.js";
 import { checkFloat, like } from "./operand.js";
 

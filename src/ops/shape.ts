@@ -1,3 +1,4 @@
+import { defineOp } from "../autograd/op.js";
 import { ShapeError } from "../core/errors.js";
 import {
   broadcastStrides,
@@ -10,7 +11,6 @@ import {
   sizeOf,
   stridesOf,
 } from "../core/shape.js";
-import { defineOp } from "../autograd/op.js";
 import { installMethods, Tensor } from "../tensor/tensor.js";
 
 /** y[…] = x[…] over `shape`, with strides and offsets in elements; y is written only where named. */
@@ -57,7 +57,15 @@ const permuteOp = defineOp<readonly number[]>("permute", {
     const strides = stridesOf(x!.shape);
     const shape = axes.map((a) => x!.shape[a]!);
     const y = Tensor.empty(x!.backend, shape, x!.dtype);
-    stridedCopy(x!, y, shape, axes.map((a) => strides[a]!), stridesOf(shape), 0, 0);
+    stridedCopy(
+      x!,
+      y,
+      shape,
+      axes.map((a) => strides[a]!),
+      stridesOf(shape),
+      0,
+      0,
+    );
     return y;
   },
   gradient: (axes) => (_saved, dy) => {
@@ -118,7 +126,9 @@ const sliceOp = defineOp<SliceOptions>("slice", {
     stridedCopy(x!, y, shape, strides, stridesOf(shape), start * strides[axis]!, 0);
     return y;
   },
-  gradient: ({ axis, start }) => (saved, dy) => [place(dy, saved.shapes[0]!, axis, start)],
+  gradient:
+    ({ axis, start }) =>
+    (saved, dy) => [place(dy, saved.shapes[0]!, axis, start)],
 });
 
 /** Positions [start, end) of one axis; negative positions count from the end. */
@@ -141,7 +151,9 @@ const placeOp = defineOp<{ shape: Shape; axis: number; start: number }>("place",
     stridedCopy(x!, y, x!.shape, stridesOf(x!.shape), strides, 0, start * strides[axis]!);
     return y;
   },
-  gradient: ({ axis, start }) => (saved, dy) => [slice(dy, axis, start, start + saved.shapes[0]![axis]!)],
+  gradient:
+    ({ axis, start }) =>
+    (saved, dy) => [slice(dy, axis, start, start + saved.shapes[0]![axis]!)],
 });
 
 /** Zeros of `shape` with `x` at position `start` of one axis: the transpose of `slice`. */

@@ -32,18 +32,24 @@ const softmaxBackwardOp = defineOp<Options>("softmaxBackward", {
     return dx;
   },
   // softmax: dx = y (dy − Σ y dy). log-softmax: dx = dy − eʸ Σ dy.
-  gradient: ({ axis, log }) => (saved, ddx) => {
-    const y = saved.input(0);
-    const dy = saved.input(1);
-    if (log) {
-      const p = y.exp();
-      const towardY = () => ddx.mul(p).mul(dy.sum(axis, true)).neg();
-      return [saved.needs[0] ? towardY() : null, saved.needs[1] ? ddx.sub(ddx.mul(p).sum(axis, true)) : null];
-    }
-    const centered = () => ddx.sub(ddx.mul(y).sum(axis, true));
-    const towardY = () => ddx.mul(dy).sub(ddx.mul(dy.mul(y).sum(axis, true))).sub(dy.mul(ddx.mul(y).sum(axis, true)));
-    return [saved.needs[0] ? towardY() : null, saved.needs[1] ? y.mul(centered()) : null];
-  },
+  gradient:
+    ({ axis, log }) =>
+    (saved, ddx) => {
+      const y = saved.input(0);
+      const dy = saved.input(1);
+      if (log) {
+        const p = y.exp();
+        const towardY = () => ddx.mul(p).mul(dy.sum(axis, true)).neg();
+        return [saved.needs[0] ? towardY() : null, saved.needs[1] ? ddx.sub(ddx.mul(p).sum(axis, true)) : null];
+      }
+      const centered = () => ddx.sub(ddx.mul(y).sum(axis, true));
+      const towardY = () =>
+        ddx
+          .mul(dy)
+          .sub(ddx.mul(dy.mul(y).sum(axis, true)))
+          .sub(dy.mul(ddx.mul(y).sum(axis, true)));
+      return [saved.needs[0] ? towardY() : null, saved.needs[1] ? y.mul(centered()) : null];
+    },
 });
 
 /** eˣ / Σ eˣ along `axis` (default the last). */

@@ -1,4 +1,4 @@
-import { type OpDefinition, defineOp } from "../autograd/op.js";
+import { defineOp, type OpDefinition } from "../autograd/op.js";
 import { unaryBackwardOps, unaryOps } from "../engine/kernels.js";
 import { installMethods, type Tensor } from "../tensor/tensor.js";
 import { checkFloat, like } from "./operand.js";
@@ -69,10 +69,17 @@ interface BackwardOptions {
 /** The derivative of each activation in terms of `u` (its output for sigmoid and tanh, else its input), for second derivatives. */
 const derivatives: { readonly [K in ActivationName]: (u: Tensor, alpha: number) => Tensor } = {
   relu: (u) => step(u),
-  leakyRelu: (u, slope) => step(u).mul(1 - slope).add(slope),
+  leakyRelu: (u, slope) =>
+    step(u)
+      .mul(1 - slope)
+      .add(slope),
   sigmoid: (u) => u.sub(u.square()),
   tanh: (u) => u.square().neg().add(1),
-  gelu: (u) => erf(u.mul(Math.SQRT1_2)).mul(0.5).add(0.5).add(u.mul(gaussian(u))),
+  gelu: (u) =>
+    erf(u.mul(Math.SQRT1_2))
+      .mul(0.5)
+      .add(0.5)
+      .add(u.mul(gaussian(u))),
   silu: (u) => {
     const s = sigmoid(u);
     return s.add(u.mul(s).mul(s.neg().add(1)));
@@ -106,14 +113,16 @@ const activationBackward = defineOp<BackwardOptions>("activationBackward", {
     u!.backend.call("unaryBackward", { u: u!.storage, dy: dy!.storage, dx: dx.storage, n: u!.size, op, alpha });
     return dx;
   },
-  gradient: ({ name, alpha }) => (saved, ddx) => {
-    const u = saved.input(0);
-    const second = secondDerivatives[name];
-    return [
-      saved.needs[0] && second ? ddx.mul(saved.input(1)).mul(second(u, alpha)) : null,
-      saved.needs[1] ? ddx.mul(derivatives[name](u, alpha)) : null,
-    ];
-  },
+  gradient:
+    ({ name, alpha }) =>
+    (saved, ddx) => {
+      const u = saved.input(0);
+      const second = secondDerivatives[name];
+      return [
+        saved.needs[0] && second ? ddx.mul(saved.input(1)).mul(second(u, alpha)) : null,
+        saved.needs[1] ? ddx.mul(derivatives[name](u, alpha)) : null,
+      ];
+    },
 });
 
 function activation(name: ActivationName, keep: "x" | "y") {

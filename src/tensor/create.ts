@@ -24,7 +24,8 @@ function shapeOf(value: NestedArray): number[] {
 
 function flattenInto(value: NestedArray, shape: Shape, axis: number, out: number[]): void {
   if (!Array.isArray(value)) {
-    if (axis !== shape.length) throw new ShapeError(`tensor: nested arrays of unequal depth; expected shape ${formatShape(shape)}.`);
+    if (axis !== shape.length)
+      throw new ShapeError(`tensor: nested arrays of unequal depth; expected shape ${formatShape(shape)}.`);
     out.push(value);
     return;
   }

@@ -49,7 +49,8 @@ export function tidy<T>(fn: () => T): T {
   const survivors = new Set<Disposable>();
   try {
     const result = fn();
-    if (result instanceof Promise) throw new EvenkeelError("tidy: expected a synchronous function, got one that returns a promise.");
+    if (result instanceof Promise)
+      throw new EvenkeelError("tidy: expected a synchronous function, got one that returns a promise.");
     collect(result, survivors);
     return result;
   } finally {

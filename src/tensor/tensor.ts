@@ -183,7 +183,6 @@ export class Tensor {
   }
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export interface Tensor extends TensorMethods {}
 
 /** Adds methods to all tensors. */

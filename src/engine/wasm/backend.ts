@@ -175,7 +175,8 @@ export class WasmBackend implements Backend, Machine {
     const word = (this.controlBlock + control.ready) >>> 2;
     for (let waited = 0; Atomics.load(this.ints, word) < this.threads - 1; waited++) {
       if (this.failure !== null) throw new BackendError(this.failure);
-      if (waited > 20_000) throw new BackendError(`init: ${this.threads - 1} workers were asked for and did not start in 20 seconds.`);
+      if (waited > 20_000)
+        throw new BackendError(`init: ${this.threads - 1} workers were asked for and did not start in 20 seconds.`);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
@@ -232,7 +233,8 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new BackendError(`init: expected threads to be an integer from 1 to ${MAX_THREADS}, got ${threads}.`);
   }
-  if (!(maxMemory >= 16 * 2 ** 20)) throw new BackendError(`init: expected maxMemory of at least 16 MiB, got ${maxMemory} bytes.`);
+  if (!(maxMemory >= 16 * 2 ** 20))
+    throw new BackendError(`init: expected maxMemory of at least 16 MiB, got ${maxMemory} bytes.`);
   let relaxed = false;
   let bytes: Uint8Array<ArrayBuffer> | null = null;
   if (!deterministic) {

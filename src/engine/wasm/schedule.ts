@@ -32,9 +32,21 @@ function reduce(a: Args<"reduce">): Plan {
   const results = a.outer * a.inner;
   const parts = Math.ceil(a.count / REDUCE_PART);
   if (results >= 64 || parts < 2) {
-    return { work: [{ units: 0, grain: 1 }, { units: a.outer, grain: rows(a.outer, a.count * a.inner).work[0]!.grain }], scratch: 0 };
+    return {
+      work: [
+        { units: 0, grain: 1 },
+        { units: a.outer, grain: rows(a.outer, a.count * a.inner).work[0]!.grain },
+      ],
+      scratch: 0,
+    };
   }
-  return { work: [{ units: a.outer * parts, grain: 1 }, { units: a.outer, grain: a.outer }], scratch: results * parts * 8 };
+  return {
+    work: [
+      { units: a.outer * parts, grain: 1 },
+      { units: a.outer, grain: a.outer },
+    ],
+    scratch: results * parts * 8,
+  };
 }
 
 /** Columns are worked on four at a time; sixteen fill a cache line, which no two threads should share. */

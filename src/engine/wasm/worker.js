@@ -6,7 +6,10 @@ function serve({ module, memory, control, thread, workspace, failed, ready }) {
   const words = new Int32Array(memory.buffer);
   try {
     const instance = new WebAssembly.Instance(module, {
-      env: { memory, wait: (/** @type {number} */ address, /** @type {number} */ value) => void Atomics.wait(words, address >>> 2, value) },
+      env: {
+        memory,
+        wait: (/** @type {number} */ address, /** @type {number} */ value) => void Atomics.wait(words, address >>> 2, value),
+      },
     });
     const exports = /** @type {{ setup: Function, serve: Function }} */ (/** @type {unknown} */ (instance.exports));
     exports.setup(control, thread, workspace);
