@@ -1,6 +1,7 @@
 // The public surface of evenkeel, by folder.
 
 export { grad } from "./autograd/backward.js";
+export { type GradcheckOptions, type GradcheckReport, gradcheck, gradgradcheck } from "./autograd/gradcheck.js";
 export { noGrad } from "./autograd/mode.js";
 export {
   BackendError,

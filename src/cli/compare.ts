@@ -31,6 +31,8 @@ export interface CompareFlags extends CompareOptions {
   json?: boolean;
   quiet?: boolean;
   report: boolean;
+  /** Read by the program itself. */
+  debug?: boolean;
 }
 
 /** Adds `evenkeel compare`. The action's exit code goes to `done`. */
@@ -61,7 +63,7 @@ export function addCompare(program: Command, context: CliContext, dependencies: 
 
 /** Runs a comparison from its flags to its files and its table; returns the exit code. */
 export async function compare(flags: CompareFlags, context: CliContext, dependencies: CompareDependencies): Promise<number> {
-  const { out, json = false, quiet = false, report, ...rest } = flags;
+  const { out, json = false, quiet = false, report, debug: _, ...rest } = flags;
   const options = compareConfigSchema.parse(rest.dataDir === undefined ? rest : { ...rest, dataDir: resolve(context.cwd, rest.dataDir) });
   const path = out === undefined ? defaultOutFolder(context.cwd, "compare", context.now()) : resolve(context.cwd, out);
   const folder = await prepareOutFolder(path);

@@ -22,6 +22,10 @@ export async function runCli(args: readonly string[], context: CliContext, depen
     return code;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok; // help and version
+    if (error instanceof CommanderError && error.code === "commander.help") {
+      program.outputHelp();
+      return EXIT.ok;
+    }
     const debug = args.includes("--debug");
     const usage = error instanceof UsageError || error instanceof CommanderError;
     const text = errorText(error, debug && !usage).replace(/^error: /, "");
@@ -50,8 +54,7 @@ function buildProgram(context: CliContext, dependencies: CliDependencies, done: 
     });
   addCompare(program, context, dependencies, done);
   for (const command of program.commands) {
-    command.copyInheritedSettings(program).option("--debug", "print stack traces of errors");
-    command.helpOption("--help", "print this help");
+    command.option("--debug", "print stack traces of errors").helpOption("--help", "print this help");
   }
   return program;
 }

@@ -1,6 +1,6 @@
 import { isRecording } from "../autograd/mode.js";
 import { defineOp, refuseRecording } from "../autograd/op.js";
-import { OptionError, ShapeError, TrainingError } from "../core/errors.js";
+import { BackendError, OptionError, ShapeError, TrainingError } from "../core/errors.js";
 import { formatShape, sizeOf } from "../core/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkFloat, like, storageOf } from "./operand.js";
@@ -180,8 +180,13 @@ function checkChannels(who: string, name: string, t: Tensor | null | undefined, 
   }
 }
 
-function check(who: string, x: Tensor, options: BatchNormOptions): void {
-  const { runningMean, runningVar, weight, bias, training = false, momentum = 0.1, eps = 1e-5, counter } = options;
+/** The checks of `batchNorm`, for layers that change state of their own before the call. Throws what `batchNorm` would. */
+export function checkBatchNorm(x: Tensor, options: BatchNormOptions): void {
+  const { runningMean, runningVar, weight, bias, training = false, momentum = 0.1, eps = 1e-5, counter, rejected } = options;
+  const who = options.who ?? "batchNorm";
+  for (const t of [runningMean, runningVar, weight, bias, counter, rejected]) {
+    if (t && t.backend !== x.backend) throw new BackendError(`${who}: the input and the layer's tensors lie on different backends.`);
+  }
   checkFloat(who, x, runningMean, runningVar, weight, bias);
   if (x.rank < 2) throw new ShapeError(`${who}: expected input [N, C] or [N, C, …], got ${formatShape(x.shape)}.`);
   if (x.shape[1] === 0) throw new ShapeError(`${who}: expected at least one channel at axis 1, got ${formatShape(x.shape)}.`);
@@ -221,8 +226,7 @@ function check(who: string, x: Tensor, options: BatchNormOptions): void {
  * @see Ioffe & Szegedy 2015, algorithms 1 and 2
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
-  const who = options.who ?? "batchNorm";
-  check(who, x, options);
+  checkBatchNorm(x, options);
   const { runningMean, runningVar, weight, bias, training = false, eps = 1e-5 } = options;
   const sizes = { n: x.shape[0]!, c: x.shape[1]!, s: sizeOf(x.shape.slice(2)) };
   const has = [weight != null, bias != null] as const;
