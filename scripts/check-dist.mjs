@@ -26,7 +26,7 @@ function walk(path, from, seen) {
   if (seen.has(path)) return;
   seen.add(path);
   if (!existsSync(path)) {
-    problems.push(`${from}: ${path} does not exist`);
+    problems.push(`${from}: ./${path.slice(at("/").length)} does not exist`);
     return;
   }
   for (const specifier of importsOf(path)) {

@@ -92,7 +92,10 @@ function checkInputs(who: string, inputs: readonly Tensor[]): Tensor[] {
 function quotients(run: () => Float64Array, x: Tensor, index: number, eps: number): Float64Array {
   const values = x.data();
   const moved = (to: number) => {
-    x.backend.write(x.storage, Float64Array.from(values, (v, i) => (i === index ? to : v)));
+    x.backend.write(
+      x.storage,
+      Float64Array.from(values, (v, i) => (i === index ? to : v)),
+    );
     return run();
   };
   try {
@@ -175,7 +178,11 @@ export function gradgradcheck(
     tidy(() => {
       const random = new Random(seed + 1);
       const normals = (shape: readonly number[]) =>
-        make(checked[0]!, shape, Float64Array.from({ length: sizeOf(shape) }, () => random.normal()));
+        make(
+          checked[0]!,
+          shape,
+          Float64Array.from({ length: sizeOf(shape) }, () => random.normal()),
+        );
       const dy = normals(tidy(() => fn(...inputs).shape));
       dy.requiresGrad = true;
       const directions = checked.map((x) => normals(x.shape));

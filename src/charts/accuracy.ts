@@ -41,13 +41,16 @@ function plot(record: CompareRecord, size: ChartSize): PlotOptions {
     y: { domain: [low, 1] },
     marks: [
       Plot.gridY(ticks, { stroke: GRID, strokeOpacity: 1 }),
-      Plot.axisX(time.ticks.filter((tick) => tick >= 1 && tick <= epochs), {
-        tickFormat: String,
-        label: "Epoch",
-        labelAnchor: "center",
-        labelArrow: "none",
-        tickSize: 4,
-      }),
+      Plot.axisX(
+        time.ticks.filter((tick) => tick >= 1 && tick <= epochs),
+        {
+          tickFormat: String,
+          label: "Epoch",
+          labelAnchor: "center",
+          labelArrow: "none",
+          tickSize: 4,
+        },
+      ),
       Plot.axisY(ticks, { tickFormat: (x: number) => `${Math.round(100 * x)}%`, label: null, tickSize: 0, fill: MUTED }),
       ...record.arms.flatMap((arm) => {
         const stroke = ARM_COLOURS[arm.name].line;

@@ -50,12 +50,21 @@ function plot(record: CompareRecord, panels: Panel[], steps: number[], ridges: R
     marks: [
       Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
       Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.35 }),
-      Plot.axisX({ ticks: 5, tickSize: 4, label: "Activation (same scale in all panels)", labelAnchor: "center", labelArrow: "none" }),
-      Plot.axisY(steps.map((_, row) => -row), {
-        tickFormat: (y: number) => momentName(steps[-y] as number, record.stepsPerEpoch),
-        tickSize: 0,
-        label: null,
+      Plot.axisX({
+        ticks: 5,
+        tickSize: 4,
+        label: "Activation (same scale in all panels)",
+        labelAnchor: "center",
+        labelArrow: "none",
       }),
+      Plot.axisY(
+        steps.map((_, row) => -row),
+        {
+          tickFormat: (y: number) => momentName(steps[-y] as number, record.stepsPerEpoch),
+          tickSize: 0,
+          label: null,
+        },
+      ),
       ...ridges.flatMap((ridge) => ridgeMarks(ridge, domain, facet)),
       ...panelHeadings(panels, size),
     ],
@@ -131,7 +140,9 @@ function describe(panels: readonly Panel[], steps: readonly number[], stepsPerEp
     const first = panel.moments[0];
     const last = panel.moments.at(-1);
     if (!first || !last) return [];
-    return [`${armWords(panel.arm)}, ${panel.place}: middle 70 % from ${range(first.values)} at first to ${range(last.values)} at last`];
+    return [
+      `${armWords(panel.arm)}, ${panel.place}: middle 70 % from ${range(first.values)} at first to ${range(last.values)} at last`,
+    ];
   });
   return `Distributions of the first layer's activations, all units together, at ${names}. ${each.join("; ")}.`;
 }

@@ -54,7 +54,13 @@ function plot(record: CompareRecord, lines: readonly LossLine[], steps: number, 
     y: { type: y.type, domain: y.domain, clamp: true },
     marks: [
       Plot.gridY(y.ticks, { stroke: GRID, strokeOpacity: 1 }),
-      Plot.axisX(time.ticks, { tickFormat: time.format, label: time.label, labelAnchor: "center", labelArrow: "none", tickSize: 4 }),
+      Plot.axisX(time.ticks, {
+        tickFormat: time.format,
+        label: time.label,
+        labelAnchor: "center",
+        labelArrow: "none",
+        tickSize: 4,
+      }),
       Plot.axisY(y.ticks, { tickFormat: String, label: null, tickSize: 0, fill: MUTED }),
       Plot.text([y.type === "log" ? "loss (log scale)" : "loss"], {
         frameAnchor: "top-left",
@@ -65,14 +71,24 @@ function plot(record: CompareRecord, lines: readonly LossLine[], steps: number, 
       ...lines.flatMap((line) => rawMarks(line, size)),
       ...lines.flatMap((line) => smoothMarks(line, size)),
       ...lines.flatMap((line) => lostMarks(line, steps, size)),
-      ...endLabels(lines.flatMap((line) => lossLabel(line, y, size)), frameHeight, size),
+      ...endLabels(
+        lines.flatMap((line) => lossLabel(line, y, size)),
+        frameHeight,
+        size,
+      ),
     ],
   };
 }
 
 function rawMarks(line: LossLine, size: ChartSize): Markish[] {
   return line.raw.map((piece) =>
-    Plot.line(thin(piece, size.width / 2), { x: "step", y: "value", stroke: ARM_COLOURS[line.arm].line, strokeWidth: 0.8, strokeOpacity: 0.32 }),
+    Plot.line(thin(piece, size.width / 2), {
+      x: "step",
+      y: "value",
+      stroke: ARM_COLOURS[line.arm].line,
+      strokeWidth: 0.8,
+      strokeOpacity: 0.32,
+    }),
   );
 }
 
@@ -84,7 +100,10 @@ function smoothMarks(line: LossLine, size: ChartSize): Markish[] {
 
 function lostMarks(line: LossLine, steps: number, size: ChartSize): Markish[] {
   if (line.lost === undefined) return [];
-  const at = line.raw.flat().filter((point) => point.step < (line.lost as number)).at(-1);
+  const at = line.raw
+    .flat()
+    .filter((point) => point.step < (line.lost as number))
+    .at(-1);
   if (!at) return [];
   const color = ARM_COLOURS[line.arm];
   const late = at.step > 0.5 * steps;
@@ -109,7 +128,15 @@ function lossLabel(line: LossLine, y: LossScale, size: ChartSize): EndLabel[] {
   if (!end || (line.lost !== undefined && size.name !== "narrow")) return [];
   const text = line.final === null ? ARM_LABELS[line.arm] : `${ARM_LABELS[line.arm]} ${line.final.toFixed(2)}`;
   const [low, high] = y.domain.map(y.type === "log" ? Math.log : Number) as [number, number];
-  return [{ arm: line.arm, text, x: end.step, y: end.value, level: ((y.type === "log" ? Math.log(end.value) : end.value) - low) / (high - low) }];
+  return [
+    {
+      arm: line.arm,
+      text,
+      x: end.step,
+      y: end.value,
+      level: ((y.type === "log" ? Math.log(end.value) : end.value) - low) / (high - low),
+    },
+  ];
 }
 
 interface LossScale {

@@ -24,8 +24,20 @@ export function panelsOf(record: CompareRecord): Panel[] {
     });
   return [
     { id: "plain", arm: "plain", heading: "Plain", place: "output of Linear", moments: moments("plain", "before") },
-    { id: "before", arm: "batch-norm", heading: "Batch norm", place: "output of Linear", moments: moments("batch-norm", "before") },
-    { id: "after", arm: "batch-norm", heading: "Batch norm", place: "after normalization", moments: moments("batch-norm", "after") },
+    {
+      id: "before",
+      arm: "batch-norm",
+      heading: "Batch norm",
+      place: "output of Linear",
+      moments: moments("batch-norm", "before"),
+    },
+    {
+      id: "after",
+      arm: "batch-norm",
+      heading: "Batch norm",
+      place: "after normalization",
+      moments: moments("batch-norm", "after"),
+    },
   ];
 }
 

@@ -52,13 +52,23 @@ function plot(record: CompareRecord, panels: Panel[], size: ChartSize): PlotOpti
 }
 
 function timeMark(time: TimeAxis): Markish {
-  return Plot.axisX(time.ticks, { tickFormat: time.format, label: time.label, labelAnchor: "center", labelArrow: "none", tickSize: 4 });
+  return Plot.axisX(time.ticks, {
+    tickFormat: time.format,
+    label: time.label,
+    labelAnchor: "center",
+    labelArrow: "none",
+    tickSize: 4,
+  });
 }
 
 function panelMarks(panel: Panel, most: number, facet: "fx" | "fy"): Markish[] {
   const { line } = ARM_COLOURS[panel.arm];
   const place = { [facet]: () => panel.id };
-  const moments = spread(panel.moments, most).map(({ step, values }) => ({ step, ...values.percentiles, units: values.units.p50 }));
+  const moments = spread(panel.moments, most).map(({ step, values }) => ({
+    step,
+    ...values.percentiles,
+    units: values.units.p50,
+  }));
   const medians = moments.flatMap(({ step, units }) => units.map((median, unit) => ({ step, median, unit })));
   return [
     Plot.areaY(moments, { ...place, x: "step", y1: "p15", y2: "p85", fill: line, fillOpacity: 0.17 }),

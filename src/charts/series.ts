@@ -37,7 +37,10 @@ export function pieces(values: readonly Value[]): Point[][] {
       open = undefined;
       return;
     }
-    if (!open) result.push((open = []));
+    if (!open) {
+      open = [];
+      result.push(open);
+    }
     open.push({ step: i + 1, value });
   });
   return result;

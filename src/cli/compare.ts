@@ -36,16 +36,25 @@ export interface CompareFlags extends CompareOptions {
 }
 
 /** Adds `evenkeel compare`. The action's exit code goes to `done`. */
-export function addCompare(program: Command, context: CliContext, dependencies: CompareDependencies, done: (code: number) => void): void {
+export function addCompare(
+  program: Command,
+  context: CliContext,
+  dependencies: CompareDependencies,
+  done: (code: number) => void,
+): void {
   program
     .command("compare")
     .description("train a network with and without batch normalization, side by side, and write a report")
     .addOption(new Option("--epochs <n>", "passes over the training set").default(20).argParser(wholeNumber(1, 100_000)))
     .addOption(new Option("--lr <rate>", "learning rate of plain SGD, for both networks").default(0.01).argParser(positiveNumber))
     .addOption(new Option("--batch <n>", "images per step").default(512).argParser(wholeNumber(2, 60_000)))
-    .addOption(new Option("--seed <n>", "decides initial weights and order of images").default(100).argParser(wholeNumber(0, 2 ** 32 - 1)))
+    .addOption(
+      new Option("--seed <n>", "decides initial weights and order of images").default(100).argParser(wholeNumber(0, 2 ** 32 - 1)),
+    )
     .addOption(new Option("--data <name>", "data set").default("mnist").choices(DATA_SETS))
-    .addOption(new Option("--data-dir <folder>", "folder of the data set's files (default: the usual places)").argParser(folderPath))
+    .addOption(
+      new Option("--data-dir <folder>", "folder of the data set's files (default: the usual places)").argParser(folderPath),
+    )
     .addOption(new Option("--hidden <widths>", "widths of the hidden layers").default([64, 128], "64,128").argParser(layerWidths))
     .addOption(new Option("--activation <name>", "between the layers").default("relu").choices(ACTIVATIONS))
     .addOption(
@@ -64,7 +73,9 @@ export function addCompare(program: Command, context: CliContext, dependencies: 
 /** Runs a comparison from its flags to its files and its table; returns the exit code. */
 export async function compare(flags: CompareFlags, context: CliContext, dependencies: CompareDependencies): Promise<number> {
   const { out, json = false, quiet = false, report, debug: _, ...rest } = flags;
-  const options = compareConfigSchema.parse(rest.dataDir === undefined ? rest : { ...rest, dataDir: resolve(context.cwd, rest.dataDir) });
+  const options = compareConfigSchema.parse(
+    rest.dataDir === undefined ? rest : { ...rest, dataDir: resolve(context.cwd, rest.dataDir) },
+  );
   const path = out === undefined ? defaultOutFolder(context.cwd, "compare", context.now()) : resolve(context.cwd, out);
   const folder = await prepareOutFolder(path);
   const progress = createProgress(json ? context.stderr : context.stdout, context, quiet);
@@ -109,7 +120,11 @@ interface Files {
   report: string | null;
 }
 
-async function writeFiles(record: CompareRecord, folder: OutFolder, render: ((record: CompareRecord) => string) | undefined): Promise<Files> {
+async function writeFiles(
+  record: CompareRecord,
+  folder: OutFolder,
+  render: ((record: CompareRecord) => string) | undefined,
+): Promise<Files> {
   // The record first: if drawing fails, the run is not lost.
   const file = await folder.write("record.json", stringifyRecord(record));
   return { record: file, report: render ? await folder.write("report.html", render(record)) : null };

@@ -11,7 +11,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 const code = await runCli(process.argv.slice(2), processContext(), {
   version: packageVersion(),
-  loadRun: async () => (await import("../experiments/compare.js")).runCompare,
+  loadRun: async () => (await import("./run-compare.js")).runCompareOnFiles,
   loadReport: async () => (await import("../report/compare-report.js")).renderCompareReport,
 });
 

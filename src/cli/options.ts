@@ -14,7 +14,8 @@ export function wholeNumber(low: number, high: number): (text: string) => number
 /** Parses a finite number above zero. */
 export function positiveNumber(text: string): number {
   const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
-  if (!(value > 0 && value < Number.POSITIVE_INFINITY)) throw new InvalidArgumentError("Expected a number above 0, such as 0.01.");
+  if (!(value > 0 && value < Number.POSITIVE_INFINITY))
+    throw new InvalidArgumentError("Expected a number above 0, such as 0.01.");
   return value;
 }
 

@@ -26,7 +26,9 @@ export async function prepareOutFolder(path: string): Promise<OutFolder> {
     await rm(probe);
   } catch (cause) {
     await removeEmpty(path, made);
-    throw new DataError(`--out: expected a folder that can be written to, got ${path} (${codeOf(cause)}). Choose another.`, { cause });
+    throw new DataError(`--out: expected a folder that can be written to, got ${path} (${codeOf(cause)}). Choose another.`, {
+      cause,
+    });
   }
   return {
     path,

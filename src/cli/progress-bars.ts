@@ -90,11 +90,12 @@ export function barLine(params: Pick<Params, "value" | "total">, payload: Payloa
   const details = [
     `${String(Math.floor(100 * fraction)).padStart(3)}%`,
     `loss ${formatLoss(payload.loss).padEnd(5)}`,
-    payload.left === null ? "" : `${clock(payload.left)} left`.padEnd(9),
+    payload.left === null ? " ".repeat(9) : `${clock(payload.left)} left`.padEnd(9),
     `epoch ${String(payload.epoch).padStart(String(payload.epochs).length)}/${payload.epochs}`,
     `${formatRate(payload.rate).padStart(7)} images/s`,
   ];
-  const room = (count: number) => columns - 1 - name.length - 2 - details.slice(0, count).reduce((sum, text) => sum + text.length + 2, 0);
+  const room = (count: number) =>
+    columns - 1 - name.length - 2 - details.slice(0, count).reduce((sum, text) => sum + text.length + 2, 0);
   let shown = details.length;
   while (shown > 1 && room(shown) < 8) shown--;
   const width = Math.max(1, Math.min(40, room(shown)));

@@ -1,6 +1,6 @@
 import type { CompareEvent } from "../experiments/record.js";
-import { barProgress } from "./progress-bars.js";
 import type { CliContext, Output } from "./context.js";
+import { barProgress } from "./progress-bars.js";
 import { lineProgress } from "./progress-lines.js";
 
 /** Shows a running comparison. */

@@ -1,5 +1,9 @@
 import { OptionError } from "../core/errors.js";
-import type { DataSet } from "./dataset.js";
+import { currentBackend } from "../engine/current.js";
+import { tensor } from "../tensor/create.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type DataSet, isImageSet } from "./dataset.js";
+import { residentOf } from "./resident.js";
 import { randomFor } from "./seed.js";
 import { allIndices, type Indices } from "./split.js";
 
@@ -112,6 +116,29 @@ export class DataLoader<S extends DataSet = DataSet> {
     const order = randomFor("DataLoader", this.seed, "shuffle", epoch).permutation(this.#indices.length);
     for (let i = 0; i < order.length; i++) order[i] = this.#indices[order[i]!]!;
     return order;
+  }
+
+  /**
+   * The examples at `indices` and their labels as tensors on the current backend. The whole set is copied there once; each
+   * batch is then gathered by the engine.
+   *
+   * @returns images [N, C, H, W], or [N, C·H·W] with `flatten`; table rows [N, width]. Labels [N], int32 for classes
+   */
+  tensors(indices: Indices): { inputs: Tensor; targets: Tensor } {
+    const { set, scale, shift } = this;
+    const backend = currentBackend();
+    const resident = residentOf(set);
+    const n = indices.length;
+    const width = set.shape.reduce((product, size) => product * size, 1);
+    const index = tensor(indices);
+    const inputs = Tensor.empty(backend, this.flatten ? [n, width] : [n, ...set.shape]);
+    const rows = { x: resident.examples, index: index.storage, y: inputs.storage, n, width };
+    if (isImageSet(set)) backend.call("gatherBytes", { ...rows, scale, shift });
+    else backend.call("gatherRows", rows);
+    const targets = Tensor.empty(backend, [n], resident.labels.dtype === "int32" ? "int32" : "float32");
+    backend.call("gatherRows", { x: resident.labels, index: index.storage, y: targets.storage, n, width: 1 });
+    index.dispose();
+    return { inputs, targets };
   }
 }
 

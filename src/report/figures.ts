@@ -22,12 +22,15 @@ export function figures(record: CompareRecord): Html[] {
     list.push({ chart: distributionChart(record), says: distributionCaption(record) });
     list.push({ chart: percentileChart(record), says: percentileCaption(record) });
   }
-  if (record.arms.some((arm) => arm.epochs.length > 1)) list.push({ chart: accuracyChart(record), says: accuracyCaption(record) });
+  if (record.arms.some((arm) => arm.epochs.length > 1))
+    list.push({ chart: accuracyChart(record), says: accuracyCaption(record) });
   return list.map(({ chart, says }, i) => figure(chart, i + 1, says));
 }
 
 function figure(chart: Chart, number: number, says: Html): Html {
-  const drawings = CHART_SIZES.map((size) => trusted(renderChart(chart, size).replace('class="chart', `class="${size.name} chart`)));
+  const drawings = CHART_SIZES.map((size) =>
+    trusted(renderChart(chart, size).replace('class="chart', `class="${size.name} chart`)),
+  );
   return html`<section><h2>${chart.title}</h2><figure>${drawings}
     <figcaption><p><strong>Figure ${number}.</strong> ${says}</p></figcaption></figure></section>`;
 }

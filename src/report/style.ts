@@ -64,4 +64,3 @@ body{font-size:10.5pt}main{max-width:none;padding:0}section{margin-bottom:1.6em}
 figure,table,.notice,pre{break-inside:avoid}h2{break-after:avoid}pre{border:1px solid var(--rule)}
 }
 `.trim();
-

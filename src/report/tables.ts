@@ -19,7 +19,8 @@ export function resultTable(record: CompareRecord): Html {
 }
 
 function resultRow(arm: ArmSummary): Html {
-  const loss = arm.finalLoss === null && arm.divergedAt !== null ? `diverged at step ${arm.divergedAt}` : formatLoss(arm.finalLoss);
+  const loss =
+    arm.finalLoss === null && arm.divergedAt !== null ? `diverged at step ${arm.divergedAt}` : formatLoss(arm.finalLoss);
   const cells = [loss, formatPercent(arm.testAccuracy), formatSeconds(arm.trainSeconds), formatRate(arm.samplesPerSecond)];
   const name = html`<th scope="row" class="${arm.name === "plain" ? "plain" : "norm"}">${ARM_LABELS[arm.name]}</th>`;
   return html`<tr>${name}${cells.map((cell, i) => html`<td data-label="${COLUMNS[i]}">${cell}</td>`)}</tr>`;

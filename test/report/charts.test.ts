@@ -20,8 +20,8 @@ describe("every chart at every size", () => {
     const chart = make(record);
     const svg = parseHTML(`<body>${renderChart(chart, size)}</body>`).document.querySelector("svg");
     const [title, desc] = (svg?.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => svg?.querySelector(`[id="${id}"]`));
-    expect([title?.tagName, title?.textContent]).toEqual(["title", chart.title]);
-    expect([desc?.tagName, desc?.textContent]).toEqual(["desc", chart.description]);
+    expect([title?.localName, title?.textContent]).toEqual(["title", chart.title]);
+    expect([desc?.localName, desc?.textContent]).toEqual(["desc", chart.description]);
     expect(svg?.getAttribute("viewBox")).toMatch(new RegExp(`^0 0 ${size.width} \\d`));
     expect(svg?.getAttribute("width") ?? null).toBeNull();
   });
@@ -64,19 +64,29 @@ describe("what charts say", () => {
 describe("series", () => {
   test("smoothing keeps a straight line straight, ends included, within 1e-12", () => {
     const line = Array.from({ length: 40 }, (_, i) => 3 - 0.05 * i);
-    for (const [i, point] of (smooth(line, 9)[0] ?? []).entries()) expect(Math.abs(point.value - (line[i] as number))).toBeLessThan(1e-12);
+    for (const [i, point] of (smooth(line, 9)[0] ?? []).entries())
+      expect(Math.abs(point.value - (line[i] as number))).toBeLessThan(1e-12);
   });
 
   test("smoothing breaks at missing values and never mixes the pieces", () => {
     const values = [1, 1, null, 9, 9];
     expect(smooth(values, 5).map((piece) => piece.map((point) => [point.step, point.value]))).toEqual([
-      [[1, 1], [2, 1]],
-      [[4, 9], [5, 9]],
+      [
+        [1, 1],
+        [2, 1],
+      ],
+      [
+        [4, 9],
+        [5, 9],
+      ],
     ]);
   });
 
   test("thinning keeps the extremes", () => {
-    const points = Array.from({ length: 1000 }, (_, i) => ({ step: i + 1, value: i === 417 ? 50 : i === 733 ? -50 : Math.sin(i) }));
+    const points = Array.from({ length: 1000 }, (_, i) => ({
+      step: i + 1,
+      value: i === 417 ? 50 : i === 733 ? -50 : Math.sin(i),
+    }));
     const kept = thin(points, 50);
     expect(kept.length).toBeLessThanOrEqual(100);
     expect([Math.max(...kept.map((p) => p.value)), Math.min(...kept.map((p) => p.value))]).toEqual([50, -50]);

@@ -94,7 +94,10 @@ function snapshotSteps(taken: number): number[] {
 function fakeSnapshot(name: ArmName, step: number, gone: boolean): Snapshot {
   const t = step / 2360;
   const drift = name === "plain" ? 2.6 * t ** 0.8 : 0.9 * t ** 0.5;
-  const before = distribution((u) => [0.12 * unit(u, 1) + drift * (0.5 * unit(u, 2) - 0.25), 0.18 + 0.9 * drift * (0.6 + 0.2 * unit(u, 3))], gone);
+  const before = distribution(
+    (u) => [0.12 * unit(u, 1) + drift * (0.5 * unit(u, 2) - 0.25), 0.18 + 0.9 * drift * (0.6 + 0.2 * unit(u, 3))],
+    gone,
+  );
   if (name === "plain") return { step, before };
   const after = distribution((u) => [0.1 * Math.sqrt(t) * unit(u, 4), 1 + 0.06 * Math.sqrt(t) * unit(u, 5)], gone);
   return { step, before, after };
@@ -109,7 +112,12 @@ function distribution(meanStd: (unit: number) => readonly [number, number], gone
     if (!gone) pooled.push(...values);
     units.mean.push(gone ? null : mean);
     units.std.push(gone ? null : std);
-    for (const [key, q] of [["p15", 0.15], ["p50", 0.5], ["p85", 0.85]] as const) units[key].push(gone ? null : quantile(values, q));
+    for (const [key, q] of [
+      ["p15", 0.15],
+      ["p50", 0.5],
+      ["p85", 0.85],
+    ] as const)
+      units[key].push(gone ? null : quantile(values, q));
   }
   pooled.sort((a, b) => a - b);
   const at = (q: number) => (gone ? null : quantile(pooled, q));

@@ -15,10 +15,12 @@ const text = (source: string) => (parseHTML(source).document.querySelector("main
 describe("the report of a full run", () => {
   test("shows the numbers of the record: losses, accuracies, times and speeds of both arms", () => {
     const last118 = (arm: CompareRecord["arms"][number] | undefined) =>
-      ((arm?.losses.slice(-118) as number[]).reduce((a, b) => a + b, 0) / 118).toFixed(3);
+      ((arm?.losses ?? []).slice(-118).reduce<number>((sum, loss) => sum + (loss ?? Number.NaN), 0) / 118).toFixed(3);
     const [plain, norm] = full.arms;
     const shown = text(page);
-    expect(shown).toContain(`Training loss after 20 epochs: ${last118(norm)} with batch normalization, ${last118(plain)} without`);
+    expect(shown).toContain(
+      `Training loss after 20 epochs: ${last118(norm)} with batch normalization, ${last118(plain)} without`,
+    );
     for (const arm of [plain, norm]) expect(shown).toContain(`${(100 * (arm?.finalTestAccuracy ?? 0)).toFixed(2)}%`);
     for (const number of ["16.5 s", "21.5 s", "73,100", "56,200", "0.1.0", "v20.20.2"]) expect(shown).toContain(number);
   });
@@ -54,7 +56,9 @@ describe("the report of a full run", () => {
     expect(page).not.toMatch(/<script|<link|<img|<iframe|javascript:|@import|\son\w+="/i);
     expect(page.match(/(?:src|href)="(?!#)/g)).toBeNull();
     expect(page.match(/url\((?!#)/g)).toBeNull();
-    expect(page.replaceAll("http://www.w3.org/2000/svg", "").replaceAll("http://www.w3.org/1999/xlink", "")).not.toMatch(/https?:|\/\//);
+    expect(page.replaceAll("http://www.w3.org/2000/svg", "").replaceAll("http://www.w3.org/1999/xlink", "")).not.toMatch(
+      /https?:|\/\//,
+    );
   });
 
   test("has no id twice, and is the same text when rendered again", () => {
@@ -110,7 +114,9 @@ describe("the report of an unusual run", () => {
 
 describe("the parts of a report", () => {
   test("html escapes values, joins lists and drops null and false", () => {
-    expect(html`<p>${"<a>&\"'"}${[html`<b>x</b>`, 1]}${null}${false}</p>`.text).toBe("<p>&#60;a&#62;&#38;&#34;&#39;<b>x</b>1</p>");
+    expect(html`<p>${"<a>&\"'"}${[html`<b>x</b>`, 1]}${null}${false}</p>`.text).toBe(
+      "<p>&#60;a&#62;&#38;&#34;&#39;<b>x</b>1</p>",
+    );
     expect(escapeHtml("a")).toBe("a");
   });
 

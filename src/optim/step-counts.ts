@@ -1,0 +1,76 @@
+import type { Backend, Storage } from "../engine/backend.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { Cell } from "./cell.js";
+
+interface Cohort {
+  readonly members: Set<Tensor>;
+  readonly cell: Cell;
+  /** The count, as long as no step was taken: afterwards only the cell knows, since recorded steps count too. */
+  known: number | null;
+}
+
+/**
+ * How many updates each parameter has had. Parameters with the same history share a cell, as a rule all of them; one that
+ * was left out of a step, for want of a gradient, has a count of its own from then on, as in PyTorch.
+ */
+export class StepCounts {
+  private readonly of = new Map<Tensor, Cohort>();
+
+  constructor(
+    private readonly backend: Backend,
+    params: readonly Tensor[],
+  ) {
+    this.start(params, 0);
+  }
+
+  /** Divides the parameters so that those in `active` share no cell with others. */
+  separate(active: ReadonlySet<Tensor>): void {
+    for (const cohort of this.cohorts()) {
+      const moving = [...cohort.members].filter((p) => active.has(p));
+      if (moving.length > 0 && moving.length < cohort.members.size) this.start(moving, cohort.known ?? cohort.cell.read());
+    }
+  }
+
+  cellOf(param: Tensor): Storage {
+    return this.of.get(param)!.cell.storage;
+  }
+
+  /** Counts an update of each parameter in `active`. */
+  advance(active: ReadonlySet<Tensor>): void {
+    for (const cohort of this.cohorts()) {
+      if (![...cohort.members].some((p) => active.has(p))) continue;
+      this.backend.call("addToCell", { cell: cohort.cell.storage, amount: 1 });
+      cohort.known = null;
+    }
+  }
+
+  read(param: Tensor): number {
+    return this.of.get(param)!.cell.read();
+  }
+
+  /** Sets the counts of all parameters. */
+  load(counts: ReadonlyMap<Tensor, number>): void {
+    const byCount = new Map<number, Tensor[]>();
+    for (const [param, count] of counts) byCount.set(count, [...(byCount.get(count) ?? []), param]);
+    for (const [count, params] of byCount) this.start(params, count);
+  }
+
+  dispose(): void {
+    for (const cohort of this.cohorts()) cohort.cell.dispose();
+  }
+
+  private cohorts(): Set<Cohort> {
+    return new Set(this.of.values());
+  }
+
+  /** Moves `params` to a cell of their own. */
+  private start(params: readonly Tensor[], count: number): void {
+    const cohort: Cohort = { members: new Set(params), cell: new Cell(this.backend, count).keep(), known: count };
+    for (const param of params) {
+      const old = this.of.get(param);
+      old?.members.delete(param);
+      if (old?.members.size === 0) old.cell.dispose();
+      this.of.set(param, cohort);
+    }
+  }
+}
