@@ -13,6 +13,8 @@ const library: Record<string, string> = {
   io: "src/io/index.ts",
   "platform-node": "src/engine/wasm/platform-node.ts",
   "platform-browser": "src/engine/wasm/platform-browser.ts",
+  "data-node": "src/data/node.ts",
+  "data-browser": "src/data/browser.ts",
 };
 
 const present = (entries: Record<string, string>) =>
@@ -30,14 +32,14 @@ const shared: UserConfig = {
   failOnWarn: false,
 };
 
-/** What needs a bundler's freedom (`#platform`) stays an import; packages are bundled, since evenkeel has no dependency. */
+/** What needs a bundler's freedom (`#platform`, `#data-files`) stays an import; packages are bundled, since evenkeel has no dependency. */
 const libraryBuild: UserConfig = {
   ...shared,
   name: "library",
   entry: present(library),
   platform: "neutral",
   dts: true,
-  deps: { neverBundle: ["#platform", /^node:/], onlyBundle: false },
+  deps: { neverBundle: ["#platform", "#data-files", "fast-png", /^node:/], onlyBundle: false },
   inputOptions: { resolve: { mainFields: ["module", "main"], conditionNames: ["import", "default"] } },
   // Chunks lie beside the entries: platform-*.js finds kernels.wasm and worker.js by `new URL("./…", import.meta.url)`.
   outputOptions: { chunkFileNames: "[name]-[hash].js" },
@@ -51,7 +53,10 @@ const cliBuild: UserConfig = {
   entry: present({ cli: "src/cli/main.ts" }),
   platform: "node",
   dts: false,
-  alias: { "#platform": fileURLToPath(new URL("src/engine/wasm/platform-node.ts", import.meta.url)) },
+  alias: {
+    "#platform": fileURLToPath(new URL("src/engine/wasm/platform-node.ts", import.meta.url)),
+    "#data-files": fileURLToPath(new URL("src/data/node.ts", import.meta.url)),
+  },
   deps: { neverBundle: [/^node:/], onlyBundle: false },
   outputOptions: { chunkFileNames: "cli-[name]-[hash].js" },
 };

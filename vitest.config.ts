@@ -5,7 +5,7 @@ import { findBrowser } from "./scripts/browser.mjs";
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 // What package.json's "imports" resolves to the built file; tests run the source.
-const resolve = { alias: { "#platform": at("./src/engine/wasm/platform-node.ts") } };
+const resolve = { alias: { "#platform": at("./src/engine/wasm/platform-node.ts"), "#data-files": at("./src/data/node.ts") } };
 
 const report = process.env.EVENKEEL_TEST_REPORT;
 // A wrong CHROME_PATH is for the browser tests to report, not for every run.

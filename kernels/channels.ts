@@ -3,8 +3,8 @@
 // Two walks: "planes" (s > 1) takes one channel at a time, whose runs of s values lie apart by c * s; "columns" (s = 1)
 // takes up to CHUNK neighbouring channels at a time and works on four of them in each vector.
 //
-// Sums are float32 within a block that fits the L1 cache and float64 between blocks. Values are first shifted by a number
-// from the data, so that an offset that all values share costs no digits and a constant channel gives exact results.
+// A block fits the L1 cache and is read twice: its mean comes from float64 sums, so that it is right to the last digit at any
+// offset and exact for a constant channel; squares of deviations are float32 within a block and float64 between blocks.
 
 /** Most channels that are worked on together. */
 export const CHUNK: i32 = 1024;
@@ -36,49 +36,54 @@ const BLOCK: i32 = 1024;
 
 // ---- mean and sum of squared deviations -------------------------------------------------------------------------
 
+/** The four lanes added to two sums of 64 bits. */
+@inline function widen(sum: v128, v: v128): v128 {
+  const upper = v128.shuffle<i32>(v, v, 2, 3, 2, 3);
+  return f64x2.add(f64x2.add(sum, f64x2.promote_low_f32x4(v)), f64x2.promote_low_f32x4(upper));
+}
+
 /** One channel: `runs` runs of `length` values, `stride` bytes apart. */
 function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, seen: f64): void {
-  const shift = load<f32>(x), k = f32x4.splat(shift), vectors = length & ~3, m = <f64>runs * <f64>length;
-  let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, rest: f64 = 0;
+  const m = <f64>runs * <f64>length, bytes = (<usize>length) << 2, bytes4 = (<usize>(length & ~15)) << 2, bytes1 = (<usize>(length & ~3)) << 2;
+  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, rest: f64 = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
-    const end4 = run + ((<usize>(length & ~15)) << 2), end = run + ((<usize>vectors) << 2);
-    for (; p < end4; p += 64) {
-      s0 = f32x4.add(s0, f32x4.sub(v128.load(p), k));
-      s1 = f32x4.add(s1, f32x4.sub(v128.load(p, 16), k));
-      s2 = f32x4.add(s2, f32x4.sub(v128.load(p, 32), k));
-      s3 = f32x4.add(s3, f32x4.sub(v128.load(p, 48), k));
+    for (const end = run + bytes4; p < end; p += 64) {
+      s0 = widen(s0, v128.load(p));
+      s1 = widen(s1, v128.load(p, 16));
+      s2 = widen(s2, v128.load(p, 32));
+      s3 = widen(s3, v128.load(p, 48));
     }
-    for (; p < end; p += 16) s0 = f32x4.add(s0, f32x4.sub(v128.load(p), k));
-    for (const stop = run + ((<usize>length) << 2); p < stop; p += 4) rest += <f64>(load<f32>(p) - shift);
+    for (const end = run + bytes1; p < end; p += 16) s0 = widen(s0, v128.load(p));
+    for (const end = run + bytes; p < end; p += 4) rest += <f64>load<f32>(p);
   }
-  const sum = laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3))) + rest;
-  const center = <f32>(<f64>shift + sum / m), mid = f32x4.splat(center);
-  let d0 = f32x4.splat(0), d1 = d0, q0 = d0, q1 = d0, restD: f64 = 0, restQ: f64 = 0;
+  const total = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3));
+  const mean = (f64x2.extract_lane(total, 0) + f64x2.extract_lane(total, 1) + rest) / m;
+  const center = <f32>mean, mid = f32x4.splat(center);
+  let q0 = f32x4.splat(0), q1 = q0, q2 = q0, q3 = q0;
+  rest = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
-    const end2 = run + ((<usize>(length & ~7)) << 2), end = run + ((<usize>vectors) << 2);
-    for (; p < end2; p += 32) {
+    for (const end = run + bytes4; p < end; p += 64) {
       const a = f32x4.sub(v128.load(p), mid), b = f32x4.sub(v128.load(p, 16), mid);
-      d0 = f32x4.add(d0, a);
-      d1 = f32x4.add(d1, b);
+      const c = f32x4.sub(v128.load(p, 32), mid), d = f32x4.sub(v128.load(p, 48), mid);
       q0 = f32x4.add(q0, f32x4.mul(a, a));
       q1 = f32x4.add(q1, f32x4.mul(b, b));
+      q2 = f32x4.add(q2, f32x4.mul(c, c));
+      q3 = f32x4.add(q3, f32x4.mul(d, d));
     }
-    for (; p < end; p += 16) {
+    for (const end = run + bytes1; p < end; p += 16) {
       const a = f32x4.sub(v128.load(p), mid);
-      d0 = f32x4.add(d0, a);
       q0 = f32x4.add(q0, f32x4.mul(a, a));
     }
-    for (const stop = run + ((<usize>length) << 2); p < stop; p += 4) {
+    for (const end = run + bytes; p < end; p += 4) {
       const d = <f64>(load<f32>(p) - center);
-      restD += d;
-      restQ += d * d;
+      rest += d * d;
     }
   }
-  // The center is the rounded mean: what it misses is made good here.
-  const d = laneSum(f32x4.add(d0, d1)) + restD, q = laneSum(f32x4.add(q0, q1)) + restQ;
-  join(w, 0, seen, m, <f64>center + d / m, max<f64>(q - d * d / m, 0));
+  // The squares are around the rounded mean: that adds m times the square of what rounding moved it by.
+  const moved = mean - <f64>center, squares = laneSum(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3))) + rest;
+  join(w, 0, seen, m, mean, max<f64>(squares - m * moved * moved, 0));
 }
 
 function planeMoments(x: usize, n: i32, c: i32, s: i32, channel: i32, w: usize): void {
@@ -103,33 +108,34 @@ function planeMoments(x: usize, n: i32, c: i32, s: i32, channel: i32, w: usize):
   }
 }
 
-/** Channels [c0, c0 + 4) of `rows` rows; lanes past the last channel are computed and not stored. */
+/** Four channels of `rows` rows; lanes past the last channel are computed and not stored. */
 function columnBlockMoments(x: usize, rows: i32, stride: usize, w: usize, i: i32, lanes: i32, seen: f64): void {
-  const shift = v128.load(x), m = <f64>rows;
-  let s0 = f32x4.splat(0), s1 = s0, p = x, r = 0;
-  for (; r + 2 <= rows; r += 2, p += 2 * stride) {
-    s0 = f32x4.add(s0, f32x4.sub(v128.load(p), shift));
-    s1 = f32x4.add(s1, f32x4.sub(v128.load(p + stride), shift));
+  const m = f64x2.splat(<f64>rows);
+  let lower = f64x2.splat(0), upper = lower, p = x;
+  for (let r = 0; r < rows; r++, p += stride) {
+    const v = v128.load(p);
+    lower = f64x2.add(lower, f64x2.promote_low_f32x4(v));
+    upper = f64x2.add(upper, f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 2, 3)));
   }
-  if (r < rows) s0 = f32x4.add(s0, f32x4.sub(v128.load(p), shift));
-  const center = f32x4.add(shift, f32x4.mul(f32x4.add(s0, s1), f32x4.splat(<f32>(1 / m))));
-  let d0 = f32x4.splat(0), d1 = d0, q0 = d0, q1 = d0;
-  for (p = x, r = 0; r + 2 <= rows; r += 2, p += 2 * stride) {
+  lower = f64x2.div(lower, m);
+  upper = f64x2.div(upper, m);
+  const center = v128.shuffle<i32>(f32x4.demote_f64x2_zero(lower), f32x4.demote_f64x2_zero(upper), 0, 1, 4, 5);
+  let q0 = f32x4.splat(0), q1 = q0, r = 0;
+  for (p = x; r + 2 <= rows; r += 2, p += 2 * stride) {
     const a = f32x4.sub(v128.load(p), center), b = f32x4.sub(v128.load(p + stride), center);
-    d0 = f32x4.add(d0, a);
-    d1 = f32x4.add(d1, b);
     q0 = f32x4.add(q0, f32x4.mul(a, a));
     q1 = f32x4.add(q1, f32x4.mul(b, b));
   }
   if (r < rows) {
     const a = f32x4.sub(v128.load(p), center);
-    d0 = f32x4.add(d0, a);
     q0 = f32x4.add(q0, f32x4.mul(a, a));
   }
-  const d = f32x4.add(d0, d1), q = f32x4.add(q0, q1);
+  const q = f32x4.add(q0, q1);
   for (let lane = 0; lane < lanes; lane++) {
-    const dl = <f64>lane4(d, lane), ql = <f64>lane4(q, lane);
-    join(w, i + lane, seen, m, <f64>lane4(center, lane) + dl / m, max<f64>(ql - dl * dl / m, 0));
+    const side = lane < 2 ? lower : upper;
+    const mean = lane & 1 ? f64x2.extract_lane(side, 1) : f64x2.extract_lane(side, 0);
+    const moved = mean - <f64>lane4(center, lane);
+    join(w, i + lane, seen, <f64>rows, mean, max<f64>(<f64>lane4(q, lane) - <f64>rows * moved * moved, 0));
   }
 }
 
@@ -152,7 +158,7 @@ export function moments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: u
   else planeMoments(x, n, c, s, c0, w);
 }
 
-/** The plain mean of a channel: Infinity stays Infinity where the shifted sums would give NaN. */
+/** The plain mean of a channel: Infinity stays Infinity where joining blocks would give NaN. */
 export function plainMean(x: usize, n: i32, c: i32, s: i32, channel: i32): f64 {
   let sum: f64 = 0;
   for (let i = 0; i < n; i++) {

@@ -30,7 +30,7 @@ function walk(path, from, seen) {
     return;
   }
   for (const specifier of importsOf(path)) {
-    if (specifier === "#platform") walk(at(manifest.imports["#platform"].default), from, seen);
+    if (manifest.imports[specifier]) walk(at(manifest.imports[specifier].default), from, seen);
     else if (specifier.startsWith(".")) walk(join(path, "..", specifier), from, seen);
     else problems.push(`${from}: ${path.slice(at("/").length)} imports "${specifier}", which a browser does not have`);
   }
@@ -45,8 +45,8 @@ for (const [name, target] of Object.entries(manifest.exports)) {
   // Where an export has a "node" condition, browsers get its "default", if it has one.
   if (target.default) walk(at(target.default), `evenkeel${name.slice(1)}`, new Set());
 }
-for (const target of Object.values(manifest.imports["#platform"]))
-  if (!existsSync(at(target))) problems.push(`#platform: ${target} does not exist`);
+for (const [name, targets] of Object.entries(manifest.imports))
+  for (const target of Object.values(targets)) if (!existsSync(at(target))) problems.push(`${name}: ${target} does not exist`);
 for (const name of ["kernels.wasm", "kernels-relaxed.wasm", "worker.js", "cli.js"]) {
   if (!existsSync(at("dist", name))) problems.push(`dist/${name} does not exist`);
 }

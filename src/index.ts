@@ -16,8 +16,11 @@ export {
   TrainingError,
 } from "./core/errors.js";
 export { setWarningHandler, type WarningHandler } from "./core/warnings.js";
+export * as data from "./data/index.js";
 export { type InitOptions, init, memory } from "./engine/current.js";
+export * as nn from "./nn/index.js";
 export * as ops from "./ops/index.js";
+export * as optim from "./optim/index.js";
 export { full, normal, ones, type TensorOptions, tensor, uniform, zeros } from "./tensor/create.js";
 export { getRandomState, manualSeed, setRandomState } from "./tensor/random.js";
 export { tidy } from "./tensor/scope.js";

@@ -27,6 +27,12 @@ function filesIn(folder: string, endings: RegExp): string[] {
     .sort();
 }
 
+/** What package.json's "imports" stand for when the sources run in Node. */
+const internal: Record<string, string> = {
+  "#platform": "src/engine/wasm/platform-node.ts",
+  "#data-files": "src/data/node.ts",
+};
+
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 
 function isTypeOnly(node: ts.ImportDeclaration | ts.ExportDeclaration): boolean {
@@ -48,7 +54,7 @@ function importsOf(path: string, text: string): Import[] {
     if (!specifier || !ts.isStringLiteral(specifier)) return;
     const { text: to } = specifier;
     const local = to.startsWith(".") ? posix.join(posix.dirname(path), to).replace(/\.js$/, ".ts") : to;
-    found.push({ to: local === "#platform" ? "src/engine/wasm/platform-node.ts" : local, typeOnly });
+    found.push({ to: internal[local] ?? local, typeOnly });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) add(node.moduleSpecifier, isTypeOnly(node));

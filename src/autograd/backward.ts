@@ -1,9 +1,9 @@
-import { GradientError, ShapeError } from "../core/errors.js";
+import { DTypeError, GradientError, ShapeError } from "../core/errors.js";
 import { formatShape, sameShape } from "../core/shape.js";
 import { withBackend } from "../engine/current.js";
 import { full } from "../tensor/create.js";
 import type { BackwardOptions } from "../tensor/methods.js";
-import { tidy } from "../tensor/scope.js";
+import { moveScope, tidy } from "../tensor/scope.js";
 import { type GradState, installMethods, Tensor } from "../tensor/tensor.js";
 import { withRecording } from "./mode.js";
 import type { TapeNode } from "./node.js";
@@ -63,6 +63,7 @@ function checkStart(y: Tensor, dy: Tensor | undefined): void {
       `backward: grad can be implicitly created only for scalar outputs, got shape ${formatShape(y.shape)}. Pass dy.`,
     );
   }
+  if (dy !== undefined && dy.dtype !== "float32") throw new DTypeError(`backward: expected dy to be float32, got ${dy.dtype}.`);
   if (dy !== undefined && !sameShape(dy.shape, y.shape)) {
     throw new ShapeError(`backward: expected dy of shape ${formatShape(y.shape)}, got ${formatShape(dy.shape)}.`);
   }
@@ -79,19 +80,23 @@ function propagate(
   const flow = new Flow();
   const nodes = nodesBehind(y.gradState);
   for (const node of nodes) node.checkAlive();
-  flow.add(y.gradState, own(dy ?? full(y.shape, 1), createGraph));
+  flow.add(y.gradState, dy === undefined ? full(y.shape, 1) : own(dy, createGraph));
   for (const node of nodes) {
     const state = outputs.get(node);
     if (state === undefined || targets.has(state)) continue;
     const gradient = flow.take(state);
-    if (gradient === undefined) continue;
+    if (gradient === undefined) {
+      // No gradient came this way. Behind a target the graph stays, for a backward pass from there.
+      if (!retain && targets.size === 0) node.release();
+      continue;
+    }
     const results = tidy(() => node.rule(node, gradient).map((t) => t && own(t, createGraph)));
     for (let i = 0; i < results.length; i++) {
       const result = results[i];
       if (result && node.needs[i]) flow.add(node.edges[i]!, result);
       else result?.dispose();
     }
-    if (!createGraph) gradient.dispose();
+    gradient.dispose();
     if (!retain) node.release();
   }
   return flow;
@@ -107,13 +112,20 @@ export function attach(output: Tensor, node: TapeNode): void {
   outputs.set(node, output.gradState);
 }
 
-function accumulate(state: GradState, dy: Tensor): void {
+/** The same values in memory of their own. A recorded gradient stays in its graph. */
+function copyOf(t: Tensor, createGraph: boolean): Tensor {
+  if (createGraph) return t.mul(1);
+  const copy = Tensor.empty(t.backend, t.shape);
+  copy.backend.call("copy", { x: t.storage, y: copy.storage, n: copy.size });
+  return copy;
+}
+
+function accumulate(state: GradState, dy: Tensor, createGraph: boolean): void {
   const old = state.grad;
   let next = old === null ? dy : old.add(dy);
   if (next.sharesMemory) {
     // Gradients are changed in place (by clipping, say), so each leaf needs memory of its own.
-    const copy = Tensor.empty(next.backend, next.shape);
-    copy.backend.call("copy", { x: next.storage, y: copy.storage, n: copy.size });
+    const copy = copyOf(next, createGraph);
     next.dispose();
     next = copy;
   }
@@ -121,7 +133,8 @@ function accumulate(state: GradState, dy: Tensor): void {
     old.dispose();
     dy.dispose();
   }
-  state.grad = next.keep();
+  moveScope(next, state.leaf);
+  state.grad = next;
 }
 
 /** Tensor.backward: reverse-mode differentiation. */
@@ -131,7 +144,7 @@ export function backward(y: Tensor, dy?: Tensor, options: BackwardOptions = {}):
   withBackend(y.backend, () =>
     withRecording(createGraph, () => {
       const flow = propagate(y, dy, new Set(), createGraph, options.retainGraph ?? createGraph);
-      for (const [state, gradient] of flow.entries()) accumulate(state, gradient);
+      for (const [state, gradient] of flow.entries()) accumulate(state, gradient, createGraph);
     }),
   );
 }
@@ -149,6 +162,7 @@ export function grad(y: Tensor, xs: readonly Tensor[], options: BackwardOptions 
       const targets = new Set(xs.map((x) => x.gradState));
       const flow = propagate(y, options.dy, targets, createGraph, options.retainGraph ?? createGraph);
       const found = new Map(flow.entries());
+      for (const [state, gradient] of found) if (!targets.has(state)) gradient.dispose();
       return xs.map((x) => found.get(x.gradState) ?? null);
     }),
   );

@@ -1,5 +1,6 @@
 import { GradientError } from "../core/errors.js";
 import type { Shape } from "../core/shape.js";
+import { type Disposable, enterScope } from "../tensor/scope.js";
 import type { GradNode, GradState, Tensor } from "../tensor/tensor.js";
 
 /** What a gradient rule sees of the forward pass. */
@@ -21,7 +22,7 @@ export type GradientRule = (saved: Saved, dy: Tensor) => readonly (Tensor | null
 
 let created = 0;
 
-/** One op call on the tape. Keeps handles of its own on what the rule needs, until `release`. */
+/** One op call on the tape. Keeps handles of its own on what the rule needs, until `release` or the end of a `tidy`. */
 export class TapeNode implements GradNode, Saved {
   /** Nodes are numbered as they are made: a larger number never feeds a smaller one. */
   readonly id = created++;
@@ -40,12 +41,13 @@ export class TapeNode implements GradNode, Saved {
     inputs: readonly (Tensor | null)[],
     extras: readonly Tensor[],
   ) {
-    this.inputs = inputs.map((t) => t?.alias().keep() ?? null);
-    this.extras = extras.map((t) => t.alias().keep());
+    this.inputs = inputs.map((t) => t?.hold() ?? null);
+    this.extras = extras.map((t) => t.hold());
+    enterScope(this);
   }
 
   keepOutput(output: Tensor): void {
-    this.result = output.alias().keep();
+    this.result = output.hold();
   }
 
   input(i: number): Tensor {
@@ -69,6 +71,17 @@ export class TapeNode implements GradNode, Saved {
     this.inputs = [];
     this.extras = [];
     this.result = null;
+  }
+
+  dispose(): void {
+    this.release();
+  }
+
+  leaveScope(): void {}
+
+  /** The nodes that its inputs come from. */
+  *behind(): Iterable<Disposable> {
+    for (const { node } of this.edges) if (node !== null) yield node;
   }
 
   checkAlive(): void {

@@ -20,7 +20,7 @@ export interface OutFolder {
 export async function prepareOutFolder(path: string): Promise<OutFolder> {
   let made: string | undefined;
   try {
-    made = await mkdir(path, { recursive: true });
+    made = await makeFolder(resolve(path));
     const probe = join(path, `.evenkeel-${process.pid}.tmp`);
     await writeFile(probe, "");
     await rm(probe);
@@ -44,6 +44,17 @@ export function defaultOutFolder(cwd: string, command: string, now: number): str
   let path = base;
   for (let i = 2; existsSync(path); i++) path = `${base}-${i}`;
   return path;
+}
+
+/**
+ * Makes a folder and those above it; returns the outermost that was made. One at a time, since Node's recursive mkdir
+ * never returns where a parent exists and yet mkdir says ENOENT, as below /proc.
+ */
+async function makeFolder(path: string): Promise<string | undefined> {
+  if (existsSync(path)) return undefined;
+  const above = await makeFolder(dirname(path));
+  await mkdir(path);
+  return above ?? path;
 }
 
 async function writeWhole(path: string, text: string): Promise<string> {

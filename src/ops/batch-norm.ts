@@ -1,6 +1,6 @@
 import { isRecording } from "../autograd/mode.js";
 import { defineOp, refuseRecording } from "../autograd/op.js";
-import { BackendError, OptionError, ShapeError, TrainingError } from "../core/errors.js";
+import { BackendError, DTypeError, OptionError, ShapeError, TrainingError } from "../core/errors.js";
 import { formatShape, sizeOf } from "../core/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkFloat, like, storageOf } from "./operand.js";
@@ -185,9 +185,15 @@ export function checkBatchNorm(x: Tensor, options: BatchNormOptions): void {
   const { runningMean, runningVar, weight, bias, training = false, momentum = 0.1, eps = 1e-5, counter, rejected } = options;
   const who = options.who ?? "batchNorm";
   for (const t of [runningMean, runningVar, weight, bias, counter, rejected]) {
-    if (t && t.backend !== x.backend) throw new BackendError(`${who}: the input and the layer's tensors lie on different backends.`);
+    if (t && t.backend !== x.backend)
+      throw new BackendError(`${who}: the input and the layer's tensors lie on different backends.`);
   }
   checkFloat(who, x, runningMean, runningVar, weight, bias);
+  for (const t of [counter, rejected]) {
+    if (t && (t.dtype !== "int32" || t.size !== 1)) {
+      throw new DTypeError(`${who}: expected counter and rejected to be one int32 each, got ${t.dtype} of shape ${formatShape(t.shape)}.`);
+    }
+  }
   if (x.rank < 2) throw new ShapeError(`${who}: expected input [N, C] or [N, C, …], got ${formatShape(x.shape)}.`);
   if (x.shape[1] === 0) throw new ShapeError(`${who}: expected at least one channel at axis 1, got ${formatShape(x.shape)}.`);
   if ((runningMean == null) !== (runningVar == null)) {

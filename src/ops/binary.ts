@@ -33,7 +33,14 @@ function binaryOp(name: BinaryName, keepInputs: readonly number[], sides: readon
       return [0, 1].map((i) => (saved.needs[i] && sides ? sides[i]!(dy, a, b).sumTo(saved.shapes[i]!) : null));
     },
   });
-  return (a: Operand, b: Operand): Tensor => op(pairOf(name, a, b));
+  return (a: Operand, b: Operand): Tensor => {
+    const pair = pairOf(name, a, b);
+    try {
+      return op(pair);
+    } finally {
+      for (const t of pair) if (t !== a && t !== b) t.dispose();
+    }
+  };
 }
 
 const sum = binaryOp("add", [], [(dy) => dy, (dy) => dy]);

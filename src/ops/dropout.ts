@@ -11,5 +11,7 @@ export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   if (p === 1) return x.mul(0);
   const mask = like(x);
   drawRandom(x.backend, (state) => x.backend.call("dropoutMask", { state, y: mask.storage, n: x.size, p }));
-  return x.mul(mask);
+  const y = x.mul(mask);
+  mask.dispose();
+  return y;
 }

@@ -1,8 +1,9 @@
 import { defineOp } from "../autograd/op.js";
-import { DataError, DTypeError, OptionError, ShapeError } from "../core/errors.js";
+import { DataError, DTypeError, GradientError, OptionError, ShapeError } from "../core/errors.js";
 import { formatShape, sameShape, sizeOf } from "../core/shape.js";
 import { withBackend } from "../engine/current.js";
 import { tensor } from "../tensor/create.js";
+import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkFloat, like, storageOf } from "./operand.js";
 
@@ -117,7 +118,7 @@ function targetOf(x: Tensor, target: Int32Array | Tensor, ignoreIndex: number): 
  * @param x logits [N, C] or [N, C, …]
  * @param target class labels [N] or [N, …], an Int32Array (checked) or an int32 tensor (trusted)
  * @returns one value, or [N, …] with reduction "none"; NaN if "mean" has nothing to count
- * @throws DataError if a label is out of range
+ * @throws DataError if a label is out of range; GradientError if the class weights require grad
  */
 export function crossEntropy(x: Tensor, target: Int32Array | Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { weight, labelSmoothing = 0, ignoreIndex = -100, reduction = "mean" } = options;
@@ -130,6 +131,7 @@ export function crossEntropy(x: Tensor, target: Int32Array | Tensor, options: Cr
   if (weight && !sameShape(weight.shape, [x.shape[1]!])) {
     throw new ShapeError(`crossEntropy: expected weight [${x.shape[1]}], got ${formatShape(weight.shape)}.`);
   }
+  if (weight?.requiresGrad) throw new GradientError("crossEntropy: the derivative for weight is not implemented; pass weight.detach().");
   const labels = targetOf(x, target, ignoreIndex);
   const inputs = weight ? [x, labels, weight] : [x, labels];
   const y = crossEntropyOp(inputs, { smoothing: labelSmoothing, ignoreIndex, reduction, hasWeight: weight !== undefined });
@@ -149,6 +151,9 @@ export function mseLoss(x: Tensor, target: Tensor, { reduction = "mean" }: { red
   if (!sameShape(x.shape, target.shape)) {
     throw new ShapeError(`mseLoss: expected a target of shape ${formatShape(x.shape)}, got ${formatShape(target.shape)}.`);
   }
-  const squares = x.sub(target).square();
-  return reduction === "none" ? squares : reduction === "sum" ? squares.sum() : squares.mean();
+  checkFloat("mseLoss", x, target);
+  return tidy(() => {
+    const squares = x.sub(target).square();
+    return reduction === "none" ? squares : reduction === "sum" ? squares.sum() : squares.mean();
+  });
 }

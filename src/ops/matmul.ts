@@ -1,6 +1,7 @@
 import { defineOp } from "../autograd/op.js";
 import { ShapeError } from "../core/errors.js";
-import { formatShape } from "../core/shape.js";
+import { formatShape, sizeOf } from "../core/shape.js";
+import { tidy } from "../tensor/scope.js";
 import { installMethods, type Tensor } from "../tensor/tensor.js";
 import { checkFloat, like, storageOf } from "./operand.js";
 import { sumChannels } from "./sum-channels.js";
@@ -102,6 +103,7 @@ const linearOp = defineOp("linear", {
  * @returns [..., out]
  */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  checkFloat("linear", x, weight, bias);
   const [out, width] = weight.shape;
   if (weight.rank !== 2) throw new ShapeError(`linear: expected weight [out, in], got ${formatShape(weight.shape)}.`);
   if (x.rank < 1 || x.shape[x.rank - 1] !== width) {
@@ -112,9 +114,12 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   if (bias && (bias.rank !== 1 || bias.shape[0] !== out)) {
     throw new ShapeError(`linear: expected bias [${out}], got ${formatShape(bias.shape)}.`);
   }
-  const rows = x.rank === 2 ? x : x.reshape([x.size / width!, width!]);
-  const y = linearOp(bias ? [rows, weight, bias] : [rows, weight]);
-  return x.rank === 2 ? y : y.reshape([...x.shape.slice(0, -1), out!]);
+  if (x.rank === 2) return linearOp(bias ? [x, weight, bias] : [x, weight]);
+  const lead = x.shape.slice(0, -1);
+  return tidy(() => {
+    const rows = x.reshape([sizeOf(lead), width!]);
+    return linearOp(bias ? [rows, weight, bias] : [rows, weight]).reshape([...lead, out!]);
+  });
 }
 
 installMethods({

@@ -46,18 +46,29 @@ function axesOf(who: string, x: Tensor, axes: number | readonly number[] | undef
   return [...new Set(list)].sort((a, b) => a - b);
 }
 
+/** Another shape of a result that nobody else has seen. */
+function reshaped(y: Tensor, shape: Shape): Tensor {
+  const z = y.reshape(shape);
+  y.dispose();
+  return z;
+}
+
 /** Sum over `axes` (default all), which are dropped unless `keepDims`. */
 export function sum(x: Tensor, axes?: number | readonly number[], keepDims = false): Tensor {
   checkFloat("sum", x);
   const list = axesOf("sum", x, axes);
   const y = sumOp([x], list);
-  return keepDims ? y : y.reshape(x.shape.filter((_, i) => !list.includes(i)));
+  return keepDims ? y : reshaped(y, x.shape.filter((_, i) => !list.includes(i)));
 }
 
 /** Mean over `axes` (default all); of nothing it is NaN. */
 export function mean(x: Tensor, axes?: number | readonly number[], keepDims = false): Tensor {
+  checkFloat("mean", x);
   const count = sizeOf(axesOf("mean", x, axes).map((a) => x.shape[a]!));
-  return sum(x, axes, keepDims).mul(1 / count);
+  const total = sum(x, axes, keepDims);
+  const y = total.mul(1 / count);
+  total.dispose();
+  return y;
 }
 
 /** Sums over the axes along which `shape` was broadcast: the transpose of `expand`. */
@@ -65,7 +76,7 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
   const lead = x.rank - shape.length;
   const axes = x.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
-  return sumOp([x], axes).reshape(shape);
+  return reshaped(sumOp([x], axes), shape);
 }
 
 /** Position of the largest value along `axis` (default the last), as int32; the first if several are equal. */

@@ -105,6 +105,7 @@ const expandOp = defineOp<Shape>("expand", {
 
 /** Repeats axes of size 1, and new axes in front, to `shape` (NumPy's broadcasting). */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  checkShape("expand", shape);
   const lead = shape.length - x.rank;
   if (lead < 0 || x.shape.some((n, i) => n !== 1 && n !== shape[lead + i])) {
     throw new ShapeError(`expand: shape ${formatShape(x.shape)} cannot be broadcast to ${formatShape(shape)}.`);

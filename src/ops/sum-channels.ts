@@ -1,7 +1,8 @@
 import { defineOp } from "../autograd/op.js";
-import { sizeOf } from "../core/shape.js";
+import { ShapeError } from "../core/errors.js";
+import { formatShape, sizeOf } from "../core/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { like } from "./operand.js";
+import { checkFloat, like } from "./operand.js";
 
 const sumChannelsOp = defineOp("sumChannels", {
   forward: ([x]) => {
@@ -18,5 +19,7 @@ const sumChannelsOp = defineOp("sumChannels", {
 
 /** Sum over all axes but the second: [N, C, …] → [C]. */
 export function sumChannels(x: Tensor): Tensor {
+  checkFloat("sumChannels", x);
+  if (x.rank < 2) throw new ShapeError(`sumChannels: expected [N, C] or [N, C, …], got ${formatShape(x.shape)}.`);
   return sumChannelsOp([x]);
 }

@@ -53,7 +53,7 @@ export const addScalar = withScalar(unaryOp("addScalar", "nothing", (dy) => dy))
 /** c · x */
 export const mulScalar = withScalar(unaryOp("mulScalar", "nothing", (dy, _at, c) => dy.mul(c)));
 /** xᶜ for a constant c. */
-export const pow = withScalar(unaryOp("powScalar", "x", (dy, at, c) => dy.mul(at.x().pow(c - 1)).mul(c)));
+export const pow = withScalar(unaryOp("powScalar", "x", (dy, at, c) => (c === 0 ? dy.mul(0) : dy.mul(at.x().pow(c - 1)).mul(c))));
 /** The error function. */
 export const erf = withoutScalar(unaryOp("erf", "x", (dy, at) => dy.mul(gaussian(at.x().mul(Math.SQRT2))).mul(2 * Math.SQRT2)));
 /** Density of the standard normal distribution. */

@@ -19,10 +19,13 @@ export function adamRule(name: string, decoupled: boolean): UpdateRule<AdamOptio
       checkLr(name, lr);
       checkRange(name, "eps", eps);
       checkRange(name, "weightDecay", weightDecay);
-      if (!Array.isArray(betas) || betas.length !== 2) throw new OptionError(`${name}: expected betas to be two numbers, got ${betas}.`);
+      if (!Array.isArray(betas) || betas.length !== 2)
+        throw new OptionError(`${name}: expected betas to be two numbers, got ${betas}.`);
       betas.forEach((beta, i) => {
         if (!(beta >= 0 && beta < 1)) {
-          throw new OptionError(`${name}: Invalid beta parameter at index ${i}: expected a number of at least 0 and below 1, got ${beta}.`);
+          throw new OptionError(
+            `${name}: Invalid beta parameter at index ${i}: expected a number of at least 0 and below 1, got ${beta}.`,
+          );
         }
       });
     },

@@ -31,7 +31,10 @@ export function saveOptimizerState(groups: Groups, buffers: Buffers, stepOf: (p:
     })),
     state: groups
       .flatMap(({ params }) => params)
-      .map((p) => ({ step: stepOf(p), tensors: new Map(Object.entries(buffers.get(p)!).map(([name, t]) => [name, t.detach()])) })),
+      .map((p) => ({
+        step: stepOf(p),
+        tensors: new Map(Object.entries(buffers.get(p)!).map(([name, t]) => [name, t.detach()])),
+      })),
   };
 }
 

@@ -59,7 +59,9 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
     for (const { options } of groups) rule.check(options);
     const all = groups.flatMap((group) => group.params);
     this.backend = checkParams(rule.name, all);
-    this.paramGroups = groups.map(({ params, options: { lr, ...rest } }) => new ParamGroup(rule.name, this.backend, params, rest, lr));
+    this.paramGroups = groups.map(
+      ({ params, options: { lr, ...rest } }) => new ParamGroup<Omit<Options, "lr">>(rule.name, this.backend, params, rest, lr),
+    );
     this.counts = new StepCounts(this.backend, all);
     for (const { params, options } of groups) for (const p of params) this.buffers.set(p, makeBuffers(p, rule.buffers(options)));
   }
@@ -175,7 +177,8 @@ function checkParams(who: string, params: readonly Tensor[]): Backend {
     if (!(p instanceof Tensor)) throw new OptionError(`${who}: expected tensors as parameters, got ${typeof p}.`);
     if (p.dtype !== "float32") throw new DTypeError(`${who}: expected float32 parameters, got ${p.dtype}.`);
     if (p.gradState.node !== null) throw new OptionError(`${who}: can't optimize a non-leaf Tensor: it was computed by an op.`);
-    if (seen.has(p.gradState)) throw new OptionError(`${who}: some parameters appear in more than one parameter group, or twice.`);
+    if (seen.has(p.gradState))
+      throw new OptionError(`${who}: some parameters appear in more than one parameter group, or twice.`);
     if (p.backend !== backend) throw new BackendError(`${who}: the parameters lie on different backends.`);
     seen.add(p.gradState);
   }

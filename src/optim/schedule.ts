@@ -5,7 +5,7 @@ export type Schedule = (t: number) => number;
 
 /** What a schedule drives: an optimizer. */
 export interface Scheduled {
-  readonly groups: readonly { lr: number }[];
+  readonly paramGroups: readonly { lr: number; initialLr: number | null }[];
 }
 
 /** Times γ after every `size` steps (PyTorch's StepLR). */
@@ -34,16 +34,15 @@ export function warmUp(steps: number, after: Schedule = () => 1): Schedule {
   return (t) => (t < steps ? (t + 1) / steps : after(t - steps));
 }
 
-/** Sets the learning rates of an optimizer's groups to base · schedule(t); the base is what they are when it is made. */
+/** Sets the learning rates of an optimizer's groups to initial · schedule(t), where initial is what they were at first. */
 export class Scheduler {
-  private readonly bases: readonly number[];
   private t = 0;
 
   constructor(
     private readonly optimizer: Scheduled,
     private readonly schedule: Schedule,
   ) {
-    this.bases = optimizer.groups.map((g) => g.lr);
+    for (const group of optimizer.paramGroups) group.initialLr ??= group.lr;
     this.apply();
   }
 
@@ -64,9 +63,7 @@ export class Scheduler {
 
   private apply(): void {
     const factor = this.schedule(this.t);
-    this.optimizer.groups.forEach((group, i) => {
-      group.lr = this.bases[i]! * factor;
-    });
+    for (const group of this.optimizer.paramGroups) group.lr = group.initialLr! * factor;
   }
 }
 

@@ -11,6 +11,16 @@ export interface TensorOptions {
   dtype?: TensorDType;
 }
 
+/** The type that `options` ask for, before any memory is taken. */
+function dtypeOf(who: string, options: TensorOptions, usual: TensorDType, allowed: readonly TensorDType[]): TensorDType {
+  const dtype = options.dtype ?? usual;
+  if (!allowed.includes(dtype)) {
+    throw new DTypeError(`${who}: expected dtype ${allowed.map((d) => `"${d}"`).join(" or ")}, got ${JSON.stringify(dtype)}.`);
+  }
+  if (options.requiresGrad && dtype !== "float32") throw new DTypeError(`requiresGrad: expected a float32 tensor, got ${dtype}.`);
+  return dtype;
+}
+
 function finish(t: Tensor, options: TensorOptions): Tensor {
   if (options.requiresGrad) t.requiresGrad = true;
   return t;
@@ -58,10 +68,7 @@ export function tensor(values: ArrayLike<number> | NestedArray, shape?: Shape, o
   if (sizeOf(finalShape) !== flat.length) {
     throw new ShapeError(`tensor: shape ${formatShape(finalShape)} needs ${sizeOf(finalShape)} values, got ${flat.length}.`);
   }
-  const dtype = options.dtype ?? (flat instanceof Int32Array ? "int32" : "float32");
-  if (dtype !== "float32" && dtype !== "int32") {
-    throw new DTypeError(`tensor: expected dtype "float32" or "int32", got ${JSON.stringify(dtype)}.`);
-  }
+  const dtype = dtypeOf("tensor", options, flat instanceof Int32Array ? "int32" : "float32", ["float32", "int32"]);
   const t = Tensor.empty(currentBackend(), [...finalShape], dtype);
   t.backend.write(t.storage, flat);
   return finish(t, options);
@@ -70,7 +77,8 @@ export function tensor(values: ArrayLike<number> | NestedArray, shape?: Shape, o
 /** A tensor in which every value is `value`. */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   checkShape("full", shape);
-  const t = Tensor.empty(currentBackend(), [...shape], options.dtype ?? "float32");
+  const dtype = dtypeOf("full", options, "float32", ["float32", "int32"]);
+  const t = Tensor.empty(currentBackend(), [...shape], dtype);
   t.backend.call(t.dtype === "int32" ? "fillInt" : "fill", { y: t.storage, n: t.size, value });
   return finish(t, options);
 }
@@ -86,6 +94,7 @@ export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
 /** Independent values, uniform in [low, high). */
 export function uniform(shape: Shape, low = 0, high = 1, options: TensorOptions = {}): Tensor {
   checkShape("uniform", shape);
+  dtypeOf("uniform", options, "float32", ["float32"]);
   const t = Tensor.empty(currentBackend(), [...shape]);
   drawRandom(t.backend, (state) => t.backend.call("randomUniform", { state, y: t.storage, n: t.size, low, high }));
   return finish(t, options);
@@ -94,6 +103,7 @@ export function uniform(shape: Shape, low = 0, high = 1, options: TensorOptions 
 /** Independent normal values. */
 export function normal(shape: Shape, mean = 0, std = 1, options: TensorOptions = {}): Tensor {
   checkShape("normal", shape);
+  dtypeOf("normal", options, "float32", ["float32"]);
   const t = Tensor.empty(currentBackend(), [...shape]);
   drawRandom(t.backend, (state) => t.backend.call("randomNormal", { state, y: t.storage, n: t.size, mean, std }));
   return finish(t, options);

@@ -1,13 +1,13 @@
-import { DisposedError, DTypeError, ShapeError } from "../core/errors.js";
+import { DisposedError, DTypeError, GradientError, ShapeError } from "../core/errors.js";
 import { formatShape, type Shape, sizeOf } from "../core/shape.js";
 import type { Backend, Storage } from "../engine/backend.js";
 import { collected, SharedStorage } from "./memory.js";
 import type { TensorMethods } from "./methods.js";
 import { formatTensor } from "./print.js";
-import { enterScope, escapeScopes } from "./scope.js";
+import { type Disposable, enterScope, escapeScopes, leaveScopes, moveScope } from "./scope.js";
 
 /** How a tensor was computed; defined by autograd. */
-export interface GradNode {
+export interface GradNode extends Disposable {
   readonly name: string;
 }
 
@@ -17,6 +17,8 @@ export interface GradState {
   grad: Tensor | null;
   /** null for a leaf. */
   node: GradNode | null;
+  /** The leaf that asked for gradients. They live as long as it. */
+  leaf: Tensor | null;
 }
 
 export type TensorDType = "float32" | "int32";
@@ -37,7 +39,7 @@ export class Tensor {
   private memory: SharedStorage | null;
   private registered = false;
 
-  constructor(memory: SharedStorage, shape: Shape, gradState: GradState = { requiresGrad: false, grad: null, node: null }) {
+  constructor(memory: SharedStorage, shape: Shape, gradState: GradState = { requiresGrad: false, grad: null, node: null, leaf: null }) {
     this.memory = memory;
     this.shape = shape;
     this.size = sizeOf(shape);
@@ -83,7 +85,11 @@ export class Tensor {
   /** Only a leaf (a tensor that no op computed) can be switched. */
   set requiresGrad(value: boolean) {
     if (value && this.dtype !== "float32") throw new DTypeError(`requiresGrad: expected a float32 tensor, got ${this.dtype}.`);
+    if (this.gradState.node !== null) {
+      throw new GradientError("requiresGrad: you can only change requiresGrad flags of leaf variables, and this one was computed: use detach().");
+    }
     this.gradState.requiresGrad = value;
+    this.gradState.leaf ??= this;
   }
 
   /** The sum of gradients so far, or null. */
@@ -93,7 +99,7 @@ export class Tensor {
 
   set grad(value: Tensor | null) {
     const old = this.gradState.grad;
-    if (value !== null) escapeScopes(value);
+    if (value !== null) moveScope(value, this.gradState.leaf ?? this);
     this.gradState.grad = value;
     if (old !== null && old !== value) old.dispose();
   }
@@ -145,6 +151,13 @@ export class Tensor {
     return new Tensor(this.share(), this.shape, this.gradState);
   }
 
+  /** Another handle that no `tidy` disposes of, for who disposes of it by himself. */
+  hold(): Tensor {
+    const handle = this.alias();
+    leaveScopes(handle);
+    return handle;
+  }
+
   /** Lets the tensor outlive every `tidy`; returns it. */
   keep(): this {
     escapeScopes(this);
@@ -161,6 +174,12 @@ export class Tensor {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** For scopes: the graph behind it and its gradient. */
+  *behind(): Iterable<Disposable> {
+    if (this.gradState.node !== null) yield this.gradState.node;
+    if (this.gradState.grad !== null) yield this.gradState.grad;
   }
 
   leaveScope(): void {

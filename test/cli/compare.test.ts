@@ -169,4 +169,9 @@ describe("a failed run", () => {
     );
     expect(trained).toBe(false);
   });
+
+  test.runIf(existsSync("/proc/self"))("does not hang on a folder that nobody can make", async () => {
+    expect(await run(world, ["compare", "--out", "/proc/evenkeel/below"])).toBe(1);
+    expect(world.err()).toMatch(/\(ENOENT\)\. Choose another\.\n$/);
+  });
 });

@@ -26,18 +26,21 @@ function lossesOf(example: LossCase, x: Tensor): [byModule: Tensor, byFunction: 
 
 describe.each(targets)("losses against PyTorch 2.13 in float64, on $name", ({ name, backend }) => {
   const t = tolerances[name];
-  it.each(cases)(`$name: loss within ${t} relative, dx within ${t} of its largest entry, by module and by function`, (example) => {
-    withBackend(backend, () => {
-      for (const i of [0, 1] as const) {
-        const x = decodeTensor(example.x, true);
-        const loss = lossesOf(example, x)[i];
-        loss.backward();
-        const want = decode(example.dx);
-        expect(outside("loss", [loss.item()], [example.loss], t * Math.abs(example.loss))).toBeNull();
-        expect(outside("dx", x.grad!.data(), want, t * largest(want))).toBeNull();
-      }
-    });
-  });
+  it.each(cases)(
+    `$name: loss within ${t} relative, dx within ${t} of its largest entry, by module and by function`,
+    (example) => {
+      withBackend(backend, () => {
+        for (const i of [0, 1] as const) {
+          const x = decodeTensor(example.x, true);
+          const loss = lossesOf(example, x)[i];
+          loss.backward();
+          const want = decode(example.dx);
+          expect(outside("loss", [loss.item()], [example.loss], t * Math.abs(example.loss))).toBeNull();
+          expect(outside("dx", x.grad!.data(), want, t * largest(want))).toBeNull();
+        }
+      });
+    },
+  );
 });
 
 it("all 4 cases are there", () => {

@@ -30,13 +30,14 @@ export class Heap {
   /** Address of at least `bytes` bytes, a multiple of 64. */
   take(bytes: number): number {
     const size = sizeClass(bytes);
+    let address = this.free.get(size)?.pop();
+    if (address === undefined) {
+      address = this.top;
+      this.ensure(address + size + SLACK, size);
+      this.top = address + size;
+    }
     this.used += size;
     this.peak = Math.max(this.peak, this.used);
-    const reuse = this.free.get(size)?.pop();
-    if (reuse !== undefined) return reuse;
-    const address = this.top;
-    this.ensure(address + size + SLACK, size);
-    this.top = address + size;
     return address;
   }
 
@@ -59,7 +60,6 @@ export class Heap {
     // Grow by a quarter at least, so that many small requests do not each renew every view of the memory.
     const wish = Math.min(this.maxBytes, Math.max(end, have + Math.min(have / 4, 256 * 2 ** 20)));
     if (end > this.maxBytes || !(this.grow(wish) || this.grow(end))) {
-      this.used -= asked;
       throw new BackendError(
         `evenkeel: out of memory: ${asked} more bytes were needed with ${this.used} of at most ${this.maxBytes} in use. ` +
           "Dispose of tensors with tidy(), use a smaller batch, or raise init({ maxMemory }).",

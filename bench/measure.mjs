@@ -1,0 +1,110 @@
+// Interleaved rounds: in each round every participant does the work once for a while, in an order that turns from round to
+// round, so that a slow minute of the machine meets all of them. A row holds medians over the rounds.
+import { median } from "./peers/serve.mjs";
+
+const turn = (list, by) => list.map((_, i) => list[(i + by) % list.length]);
+const spreadOf = (list) => [Math.min(...list), Math.max(...list)];
+
+/** The largest difference, relative to the largest value, over everything that both sampled. */
+function disagreement(own, other) {
+  let worst = 0;
+  for (const name of Object.keys(own).filter((key) => key in other)) {
+    const scale = Math.max(...own[name].map(Math.abs), 1e-30);
+    own[name].forEach((value, i) => {
+      const difference = Math.abs(value - other[name][i]) / scale;
+      worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+    });
+  }
+  return worst;
+}
+
+function rowOf(work, unit, samples, extra = {}) {
+  const names = Object.keys(samples);
+  const medians = Object.fromEntries(names.map((name) => [name, median(samples[name])]));
+  const { evenkeel, limit, ...peers } = medians;
+  const spread = Object.fromEntries(names.map((name) => [name, spreadOf(samples[name])]));
+  return { work: work.name, unit, evenkeel, peers, ...(limit === undefined ? {} : { limit }), spread, ...extra };
+}
+
+/** Participants that can do the work, with the work prepared; the reasons of the others go into `notes`. */
+async function prepare(work, field, { peers, threads }, notes) {
+  const ready = [];
+  const add = async (name, count, own, divide = 1) => {
+    const participant = await field.get(name, count);
+    if (participant === null) return;
+    try {
+      const { note } = await participant.ask({ do: "prepare", work: own });
+      if (note) notes[name] = note;
+      else ready.push({ name, participant, divide, threads: count });
+    } catch (error) {
+      notes[name] = error.message;
+    }
+  };
+  const names = ["evenkeel", ...peers];
+  for (const count of work.scaling ?? [threads]) for (const name of names) await add(name, count, work);
+  if (work.limit) await add("limit", threads, work.limit, work.limit.rounds);
+  return ready;
+}
+
+async function compare(ready, notes) {
+  const agreement = {};
+  const reference = ready.find(({ name }) => name === "evenkeel");
+  if (reference === undefined) return agreement;
+  const { values } = await reference.participant.ask({ do: "check" });
+  for (const entry of ready.filter(({ name }) => name !== "evenkeel" && name !== "limit")) {
+    try {
+      const answer = await entry.participant.ask({ do: "check" });
+      agreement[entry.name] = disagreement(values, answer.values);
+    } catch (error) {
+      notes[entry.name] = error.message;
+      entry.failed = true;
+    }
+  }
+  return agreement;
+}
+
+/** Work that participants repeat. */
+async function measureRepeated(work, field, options) {
+  const notes = {};
+  const prepared = await prepare(work, field, options, notes);
+  const agreement = await compare(prepared, notes);
+  const ready = prepared.filter(({ failed }) => !failed);
+  const times = ready.map(() => []);
+  for (let round = 0; round < options.rounds; round++) {
+    for (const entry of turn(ready, round)) {
+      const { ms } = await entry.participant.ask({ do: "run", seconds: options.seconds });
+      times[ready.indexOf(entry)].push(ms / entry.divide);
+    }
+  }
+  for (const { participant } of ready) await participant.ask({ do: "drop" });
+  const samples = work.scaling ? ratios(ready, times, work.scaling) : Object.fromEntries(ready.map(({ name }, i) => [name, times[i]]));
+  return rowOf(work, work.scaling ? "times faster" : "ms", samples, { agreement, notes });
+}
+
+/** Time on the first number of threads over time on the second, round by round. */
+function ratios(ready, times, [few, many]) {
+  const timesOf = (name, threads) => times[ready.findIndex((entry) => entry.name === name && entry.threads === threads)];
+  const names = [...new Set(ready.map(({ name }) => name))].filter((name) => timesOf(name, few) && timesOf(name, many));
+  return Object.fromEntries(names.map((name) => [name, timesOf(name, few).map((ms, i) => ms / timesOf(name, many)[i])]));
+}
+
+/** Work that is a process of its own each time. */
+function measureOnce(work, { peers, rounds }) {
+  const names = ["evenkeel", ...peers];
+  const samples = {};
+  for (let round = 0; round < rounds; round++) {
+    for (const name of turn(names, round)) {
+      const ms = work.once(name);
+      if (ms !== null) samples[name] = [...(samples[name] ?? []), ms];
+    }
+  }
+  return rowOf(work, "ms", samples, { notes: {} });
+}
+
+/** One row of the report. */
+export async function measure(work, field, options) {
+  if (work.once) return measureOnce(work, options);
+  if (!work.measure) return measureRepeated(work, field, options);
+  const { value, note } = work.measure();
+  return rowOf(work, work.unit, { evenkeel: [value] }, { notes: { evenkeel: note } });
+}

@@ -1,0 +1,91 @@
+// Rows to text: a table for the terminal, Markdown for docs/performance.md.
+const TITLES = { torch: "PyTorch", tfjs: "tfjs wasm", jax: "jax-js wasm" };
+
+function number(value) {
+  if (value >= 100) return value.toFixed(0);
+  if (value >= 10) return value.toFixed(1);
+  return value >= 1 ? value.toFixed(2) : value.toPrecision(2);
+}
+
+const range = ([low, high]) => (number(low) === number(high) ? "" : ` (${number(low)}-${number(high)})`);
+
+/** A median with its spread, and for a peer how many times as fast evenkeel is. */
+function cell(row, name) {
+  const value = name === "evenkeel" || name === "limit" ? row[name] : row.peers[name];
+  if (value === undefined) return "-";
+  const text = `${number(value)}${range(row.spread[name])}`;
+  if (name === "evenkeel" || row.unit !== "ms") return text;
+  return `${text} ${name === "limit" ? `${Math.round((100 * value) / row.evenkeel)} %` : `${number(value / row.evenkeel)}x`}`;
+}
+
+function tableOf({ peers, rows }) {
+  const names = ["evenkeel", ...(rows.some((row) => row.limit !== undefined) ? ["limit"] : []), ...peers];
+  const head = ["work", "unit", ...names.map((name) => TITLES[name] ?? name)];
+  return [head, ...rows.map((row) => [row.work, row.unit, ...names.map((name) => cell(row, name))])];
+}
+
+/** Lines about the machine, the versions, and who is missing. */
+export function headerLines({ header }) {
+  const { machine, versions, date, threads, rounds, missing } = header;
+  return [
+    `${machine.processor}, ${machine.cores} cores, ${machine.memory}, ${machine.system}, load ${machine.load} at the start`,
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", "),
+    `${date}, ${threads} threads, ${rounds} interleaved rounds: median (least-most); Nx: evenkeel is N times as fast`,
+    ...Object.entries(missing).map(([name, why]) => `missing: ${TITLES[name] ?? name} ${why}`),
+  ];
+}
+
+/** What was compared before timing, and why a cell is empty. */
+export function noteLines({ rows }) {
+  return rows.flatMap((row) => [
+    ...Object.entries(row.agreement ?? {}).map(
+      ([name, value]) => `${row.work}: results of ${TITLES[name]} and evenkeel differ by at most ${value.toExponential(1)} of the largest`,
+    ),
+    ...Object.entries(row.notes ?? {}).map(([name, note]) => `${row.work}: ${TITLES[name] ?? name}: ${note}`),
+    ...(row.about ? [`${row.work}: ${row.about}`] : []),
+  ]);
+}
+
+export function terminal(result) {
+  const table = tableOf(result);
+  const widths = table[0].map((_, i) => Math.max(...table.map((line) => line[i].length)));
+  const lines = table.map((line) => line.map((text, i) => (i < 2 ? text.padEnd(widths[i]) : text.padStart(widths[i]))).join("  "));
+  return [...headerLines(result), "", ...lines, "", ...noteLines(result)].join("\n");
+}
+
+const INTRODUCTION = `# Performance
+
+Written by \`npm run bench -- --write-docs\`; do not edit.
+
+## How to reproduce
+
+\`\`\`sh
+npm run bench:install                  # once: peers into bench/
+npm run bench                          # all work; -- batch-norm for one family, -- --json for a machine
+node bench/gemm-shapes.mjs             # why the matrix product has the micro-kernel it has
+\`\`\`
+
+Every participant is a process of its own with the same inputs, layers and training rule. Results are compared before
+anything is timed. In each round each participant repeats the work for a while; the order turns from round to round. What
+is timed is a repetition that leaves nothing pending: evenkeel flushes its pending kernel calls, jax-js waits for its
+arrays, PyTorch and TensorFlow.js compute at once. Figures of one table belong together; those of two machines, or of two
+days on a shared machine, do not.`;
+
+const LIMIT = `## What the limit is
+
+Batch normalization does little arithmetic for each number, so memory bounds it. Training cannot do without five passes: x
+is read and y written; x and dy are read and dx is written. The limit is the time that a SIMD load/store loop of evenkeel
+takes, on the same threads, to move that many bytes between buffers of the same size; evaluation has two passes. A
+percentage is limit / time. Where everything fits in the caches, a call costs more than the passes and the limit says little.
+Where two passes over a channel fit in a cache, the second costs less than a pass over memory, so more than 100 % is possible.`;
+
+export function markdown(result) {
+  const [head, ...body] = tableOf(result);
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const table = [line(head), line(head.map((_, i) => (i < 2 ? "---" : "---:"))), ...body.map(line)];
+  const bullets = (lines) => lines.map((text) => `- ${text}`);
+  const parts = [[INTRODUCTION], ["## The machine", "", ...bullets(headerLines(result))], ["## Results", "", ...table], [LIMIT]];
+  return `${[...parts, ["## Checks and notes", "", ...bullets(noteLines(result))]].map((part) => part.join("\n")).join("\n\n")}\n`;
+}
