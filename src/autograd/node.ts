@@ -79,8 +79,9 @@ export class TapeNode implements GradNode, Saved {
 
   leaveScope(): void {}
 
-  /** The nodes that its inputs come from. */
+  /** The nodes that its inputs come from, as long as a backward pass can get there. */
   *behind(): Iterable<Disposable> {
+    if (this.released) return;
     for (const { node } of this.edges) if (node !== null) yield node;
   }
 

@@ -22,7 +22,7 @@ export function accuracyChart(record: CompareRecord): Chart {
 
 function plot(record: CompareRecord, size: ChartSize): PlotOptions {
   const height = size.name === "narrow" ? 260 : 300;
-  const margins = { ...labelMargins(size), marginLeft: 48, marginBottom: 46 };
+  const margins = { ...labelMargins(size, 16), marginLeft: 56, marginBottom: 46 };
   const epochs = Math.max(1, ...record.arms.map((arm) => arm.epochs.length));
   const time = timeAxis(Math.max(2, epochs), 1, size);
   const ticks = percentTicks(record);
@@ -36,7 +36,6 @@ function plot(record: CompareRecord, size: ChartSize): PlotOptions {
   return {
     height,
     ...margins,
-    marginRight: margins.marginRight + (size.name === "narrow" ? 0 : 18),
     x: { domain: [epochs === 1 ? 0 : 0.5, Math.max(epochs, 1.5)] },
     y: { domain: [low, 1] },
     marks: [

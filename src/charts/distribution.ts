@@ -37,11 +37,12 @@ function plot(record: CompareRecord, panels: Panel[], steps: number[], ridges: R
   const headings = size.fontSize * 2.6 + (narrow ? 22 : 10);
   const panelHeight = rows * (narrow ? 30 : size.name === "medium" ? 40 : 46) + 16;
   const domain = valueDomain(ridges);
+  const names = steps.map((step) => momentName(step, record.stepsPerEpoch));
   const facet = facetOf(size);
   return {
     height: narrow ? 3 * (panelHeight + headings) + 46 : panelHeight + headings + 46,
     marginTop: size.fontSize * 2.6 + 10,
-    marginLeft: 72,
+    marginLeft: Math.round(12 + 0.62 * size.fontSize * Math.max(5, ...names.map((name) => name.length))),
     marginRight: 10,
     marginBottom: 46,
     x: { domain },
@@ -60,7 +61,7 @@ function plot(record: CompareRecord, panels: Panel[], steps: number[], ridges: R
       Plot.axisY(
         steps.map((_, row) => -row),
         {
-          tickFormat: (y: number) => momentName(steps[-y] as number, record.stepsPerEpoch),
+          tickFormat: (y: number) => names[-y] as string,
           tickSize: 0,
           label: null,
         },

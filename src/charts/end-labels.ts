@@ -13,9 +13,11 @@ export interface EndLabel {
   readonly level: number;
 }
 
-/** Room that labels need beside the frame; on narrow drawings they stand above it. */
-export function labelMargins(size: ChartSize): { marginRight: number; marginTop: number } {
-  return size.name === "narrow" ? { marginRight: 12, marginTop: 34 } : { marginRight: 122, marginTop: 16 };
+/** Room that labels of so many characters need beside the frame, in a wide font; on narrow drawings they stand above it. */
+export function labelMargins(size: ChartSize, characters: number): { marginRight: number; marginTop: number } {
+  return size.name === "narrow"
+    ? { marginRight: 12, marginTop: 34 }
+    : { marginRight: Math.round(14 + 0.68 * size.fontSize * characters), marginTop: 16 };
 }
 
 /**

@@ -4,7 +4,7 @@ import type { ArmName, ArmRecord, CompareRecord } from "../experiments/record.js
 import type { Chart } from "./chart.js";
 import { type EndLabel, endLabels, labelMargins } from "./end-labels.js";
 import { finalWindow, meanOrNull, type Point, pieces, smooth, smoothingWindow, thin } from "./series.js";
-import { ARM_COLOURS, ARM_LABELS, type ChartSize, GRID, MUTED } from "./theme.js";
+import { ARM_COLOURS, ARM_LABELS, type ChartSize, GRID, MUTED, PAPER } from "./theme.js";
 import { timeAxis } from "./time-axis.js";
 
 interface LossLine {
@@ -17,7 +17,7 @@ interface LossLine {
   readonly lost: number | undefined;
 }
 
-/** Training loss of both arms against the step: every step as a light line, the moving average as a strong one. */
+/** Training loss of both arms against the step: every step as a light line, the smoothed course as a strong one. */
 export function lossChart(record: CompareRecord): Chart {
   const steps = Math.max(...record.arms.map((arm) => arm.losses.length));
   const window = smoothingWindow(steps);
@@ -43,7 +43,7 @@ function lossLine(arm: ArmRecord, window: number, stepsPerEpoch: number): LossLi
 
 function plot(record: CompareRecord, lines: readonly LossLine[], steps: number, size: ChartSize): PlotOptions {
   const height = size.name === "narrow" ? 320 : size.name === "medium" ? 370 : 430;
-  const margins = { ...labelMargins(size), marginLeft: 48, marginBottom: 46 };
+  const margins = { ...labelMargins(size, 15), marginLeft: 52, marginBottom: 46 };
   const y = lossScale(lines);
   const time = timeAxis(steps, record.stepsPerEpoch, size);
   const frameHeight = height - margins.marginTop - margins.marginBottom;
@@ -118,6 +118,8 @@ function lostMarks(line: LossLine, steps: number, size: ChartSize): Markish[] {
       dx: late ? -9 : 9,
       dy: -13,
       fill: color.ink,
+      stroke: PAPER,
+      strokeWidth: 5,
       fontWeight: 600,
     }),
   ];
@@ -188,5 +190,5 @@ function describe(lines: readonly LossLine[], steps: number, window: number): st
     const end = line.lost === undefined ? "" : `, not finite from step ${line.lost}`;
     return `${ARM_LABELS[line.arm]}: from ${first.value.toFixed(2)} to ${last.value.toFixed(2)}${end}`;
   });
-  return `Line chart of the training loss over ${steps} steps, with a moving average over ${window} steps. ${each.join("; ")}.`;
+  return `Line chart of the training loss over ${steps} steps, smoothed over ${window} steps. ${each.join("; ")}.`;
 }

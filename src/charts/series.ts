@@ -7,25 +7,34 @@ export interface Point {
   readonly value: number;
 }
 
-/** Width of the moving average for a run of this many steps: odd, a fiftieth of the run, at most 51. */
+/** Width of the smoothing for a run of this many steps: odd, a fiftieth of the run, at most 51. */
 export function smoothingWindow(steps: number): number {
   return Math.max(1, Math.min(51, Math.floor(steps / 50))) | 1;
 }
 
 /**
- * Centred moving average over `window` steps. The window shrinks evenly at both ends (so ends are not pulled
- * sideways), and the series breaks where a value is missing: the result is one list per unbroken piece.
+ * Smooths over `window` steps: a straight line is fitted around each step and read there. Away from the ends that is the
+ * centred moving average; at the ends, where the window is cut, the line keeps the trend instead of following single
+ * steps. The series breaks where a value is missing: the result is one list per unbroken piece.
  */
 export function smooth(values: readonly Value[], window: number): Point[][] {
   const half = (window - 1) / 2;
   return pieces(values).map((piece) =>
-    piece.map((point, i) => {
-      const reach = Math.min(half, i, piece.length - 1 - i);
-      let sum = 0;
-      for (let j = i - reach; j <= i + reach; j++) sum += (piece[j] as Point).value;
-      return { step: point.step, value: sum / (2 * reach + 1) };
-    }),
+    piece.map((point, i) => ({ step: point.step, value: lineAt(piece.slice(Math.max(0, i - half), i + half + 1), point.step) })),
   );
+}
+
+/** The least-squares line through the points, at `step`. */
+function lineAt(points: readonly Point[], step: number): number {
+  const meanStep = points.reduce((sum, point) => sum + point.step, 0) / points.length;
+  const meanValue = points.reduce((sum, point) => sum + point.value, 0) / points.length;
+  let across = 0;
+  let along = 0;
+  for (const point of points) {
+    across += (point.step - meanStep) * (point.value - meanValue);
+    along += (point.step - meanStep) ** 2;
+  }
+  return along === 0 ? meanValue : meanValue + (across / along) * (step - meanStep);
 }
 
 /** The unbroken pieces of a series. */

@@ -36,7 +36,7 @@ export async function runCli(args: readonly string[], context: CliContext, depen
 
 function buildProgram(context: CliContext, dependencies: CliDependencies, done: (code: number) => void): Command {
   const program = new Command("evenkeel");
-  const columns = (output: { columns?: number | undefined }) => Math.min(output.columns ?? 80, 100);
+  const columns = (output: { columns?: number | undefined }) => Math.min(output.columns || 80, 100);
   program
     .description("Batch normalization for TypeScript: train it, see it, ship it.")
     .version(dependencies.version, "--version", "print the version")

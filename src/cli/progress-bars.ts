@@ -30,7 +30,7 @@ export function barProgress(output: Output, context: CliContext): Progress {
   const paint = painter(output, context.env);
   const multi = new MultiBar({
     stream: output as NodeJS.WritableStream,
-    format: (_options, params, payload: Payload) => barLine(params, payload, output.columns ?? 80, paint),
+    format: (_options, params, payload: Payload) => barLine(params, payload, output.columns || 80, paint),
     fps: 1000 / DRAW_EVERY,
     hideCursor: true,
     emptyOnZero: true,

@@ -191,7 +191,9 @@ export function checkBatchNorm(x: Tensor, options: BatchNormOptions): void {
   checkFloat(who, x, runningMean, runningVar, weight, bias);
   for (const t of [counter, rejected]) {
     if (t && (t.dtype !== "int32" || t.size !== 1)) {
-      throw new DTypeError(`${who}: expected counter and rejected to be one int32 each, got ${t.dtype} of shape ${formatShape(t.shape)}.`);
+      throw new DTypeError(
+        `${who}: expected counter and rejected to be one int32 each, got ${t.dtype} of shape ${formatShape(t.shape)}.`,
+      );
     }
   }
   if (x.rank < 2) throw new ShapeError(`${who}: expected input [N, C] or [N, C, …], got ${formatShape(x.shape)}.`);

@@ -45,7 +45,9 @@ function geometryOf(x: Shape, weight: Shape, options: Conv2dOptions) {
   const [n, ci, h, w] = x as [number, number, number, number];
   const [co, inG, kh, kw] = weight as [number, number, number, number];
   if (ci < 1 || weight.includes(0)) {
-    throw new ShapeError(`conv2d: expected at least one channel and one tap, got input ${formatShape(x)} and weight ${formatShape(weight)}.`);
+    throw new ShapeError(
+      `conv2d: expected at least one channel and one tap, got input ${formatShape(x)} and weight ${formatShape(weight)}.`,
+    );
   }
   if (!Number.isInteger(groups) || groups < 1 || ci % groups !== 0 || co % groups !== 0) {
     throw new OptionError(`conv2d: expected groups to divide the ${ci} input and ${co} output channels, got ${groups}.`);

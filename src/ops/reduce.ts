@@ -58,7 +58,12 @@ export function sum(x: Tensor, axes?: number | readonly number[], keepDims = fal
   checkFloat("sum", x);
   const list = axesOf("sum", x, axes);
   const y = sumOp([x], list);
-  return keepDims ? y : reshaped(y, x.shape.filter((_, i) => !list.includes(i)));
+  return keepDims
+    ? y
+    : reshaped(
+        y,
+        x.shape.filter((_, i) => !list.includes(i)),
+      );
 }
 
 /** Mean over `axes` (default all); of nothing it is NaN. */

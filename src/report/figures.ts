@@ -44,7 +44,7 @@ function conditions(record: CompareRecord): string {
 
 function lossCaption(record: CompareRecord): Html {
   const window = smoothingWindow(Math.max(...record.arms.map((arm) => arm.losses.length)));
-  const strong = window > 1 ? `strong, a centred moving average over ${window} steps` : "not smoothed";
+  const strong = window > 1 ? `strong, smoothed over ${window} steps` : "not smoothed";
   return html`Cross-entropy of each training batch: thin, every step; ${strong}. Both networks start from the same weights and see the same
     batches in the same order. This is the loss in training mode, where batch normalization uses the batch’s own statistics: it says nothing
     about unseen images. ${conditions(record)}`;

@@ -11,7 +11,7 @@ const COLUMNS = ["Final training loss", "Test accuracy", "Training time", "Image
 export function resultTable(record: CompareRecord): Html {
   const { plain, norm } = summarize(record);
   return html`<table class="arms">
-    <caption>Final training loss: mean of the last ${norm.finalWindow} steps, in training mode. Test accuracy: evaluation mode, at the end.
+    <caption>Final training loss: mean of the last ${norm.finalWindow === 1 ? "step" : `${norm.finalWindow} steps`}, in training mode. Test accuracy: evaluation mode, at the end.
       Time and speed: training steps only, without evaluation.</caption>
     <thead><tr><th scope="col">Network</th>${COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>${[plain, norm].map(resultRow)}</tbody>

@@ -39,7 +39,11 @@ export class Tensor {
   private memory: SharedStorage | null;
   private registered = false;
 
-  constructor(memory: SharedStorage, shape: Shape, gradState: GradState = { requiresGrad: false, grad: null, node: null, leaf: null }) {
+  constructor(
+    memory: SharedStorage,
+    shape: Shape,
+    gradState: GradState = { requiresGrad: false, grad: null, node: null, leaf: null },
+  ) {
     this.memory = memory;
     this.shape = shape;
     this.size = sizeOf(shape);
@@ -86,7 +90,9 @@ export class Tensor {
   set requiresGrad(value: boolean) {
     if (value && this.dtype !== "float32") throw new DTypeError(`requiresGrad: expected a float32 tensor, got ${this.dtype}.`);
     if (this.gradState.node !== null) {
-      throw new GradientError("requiresGrad: you can only change requiresGrad flags of leaf variables, and this one was computed: use detach().");
+      throw new GradientError(
+        "requiresGrad: you can only change requiresGrad flags of leaf variables, and this one was computed: use detach().",
+      );
     }
     this.gradState.requiresGrad = value;
     this.gradState.leaf ??= this;

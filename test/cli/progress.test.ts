@@ -36,6 +36,10 @@ describe("progress", () => {
     expect(out.lastIndexOf("\u001b[?25h")).toBeGreaterThan(out.lastIndexOf("\u001b[?25l"));
   });
 
+  test("takes 80 columns where a terminal says it has none", async () => {
+    expect(await outputOf({ tty: true, columns: 0 })).toContain("0:00 left  epoch 2/2");
+  });
+
   test("has no colour with NO_COLOR, and no bars on a dumb terminal", async () => {
     const bars = await outputOf({ tty: true, env: { NO_COLOR: "1" } });
     expect(bars).toContain("█");

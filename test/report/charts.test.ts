@@ -68,6 +68,12 @@ describe("series", () => {
       expect(Math.abs(point.value - (line[i] as number))).toBeLessThan(1e-12);
   });
 
+  test("smoothing away from the ends is the centred moving average within 1e-12", () => {
+    const values = Array.from({ length: 40 }, (_, i) => Math.sin(i * i));
+    const mean = values.slice(16, 25).reduce((sum, x) => sum + x, 0) / 9;
+    expect(Math.abs((smooth(values, 9)[0]?.[20]?.value ?? Number.NaN) - mean)).toBeLessThan(1e-12);
+  });
+
   test("smoothing breaks at missing values and never mixes the pieces", () => {
     const values = [1, 1, null, 9, 9];
     expect(smooth(values, 5).map((piece) => piece.map((point) => [point.step, point.value]))).toEqual([

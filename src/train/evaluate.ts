@@ -1,0 +1,56 @@
+import { noGrad } from "../autograd/mode.js";
+import type { DataLoader } from "../data/loader.js";
+import type { Module } from "../nn/module.js";
+import { crossEntropy } from "../ops/loss.js";
+import { argmax } from "../ops/reduce.js";
+import { tidy } from "../tensor/scope.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** The mean loss of a batch, one value, from the network's output and the targets. */
+export type Loss = (output: Tensor, targets: Tensor) => Tensor;
+
+export interface Evaluation {
+  /** Mean over all examples. */
+  loss: number;
+  /** Share of examples whose largest output is the label's; null where targets are no classes. */
+  accuracy: number | null;
+}
+
+/** How many rows of `output` have their largest value at the label. */
+function countRight(output: Tensor, targets: Tensor): number {
+  const said = argmax(output).data();
+  const labels = targets.data();
+  let right = 0;
+  for (let i = 0; i < said.length; i++) if (said[i] === labels[i]) right++;
+  return right;
+}
+
+/**
+ * Loss and accuracy over all batches of a loader, in evaluation mode and without gradients. The mode of every module is
+ * afterwards what it was before, also when something throws.
+ *
+ * @param loss default: cross-entropy
+ */
+export function evaluate(model: Module, loader: DataLoader, loss: Loss = (y, t) => crossEntropy(y, t)): Evaluation {
+  const modes = model.modules().map((module) => [module, module.training] as const);
+  model.eval();
+  let total = 0;
+  let right = 0;
+  let classes = true;
+  try {
+    for (const indices of loader.epoch(0)) {
+      tidy(() =>
+        noGrad(() => {
+          const { inputs, targets } = loader.tensors(indices);
+          const output = model.call(inputs);
+          total += loss(output, targets).item() * indices.length;
+          classes = targets.dtype === "int32" && output.rank === 2;
+          if (classes) right += countRight(output, targets);
+        }),
+      );
+    }
+  } finally {
+    for (const [module, mode] of modes) module.training = mode;
+  }
+  return { loss: total / loader.count, accuracy: classes ? right / loader.count : null };
+}
