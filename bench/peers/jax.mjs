@@ -2,13 +2,10 @@
 import { resolveObjectURL } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { Worker as NodeWorker } from "node:worker_threads";
-import * as jax from "@jax-js/jax";
 import { labels, parameterValues, sample, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
-const { blockUntilReady, jit, lax, nn, numpy: np, tree, valueAndGrad, vjp } = jax;
-
-/** jax-js uses threads where there are Web Workers; this gives it those of Node. */
+/** jax-js uses threads where there are Web Workers when it is loaded; this gives it those of Node. */
 class WebWorker {
   constructor(url) {
     this.started = resolveObjectURL(url)
@@ -30,9 +27,13 @@ class WebWorker {
   }
 }
 
+let blockUntilReady, jit, lax, nn, np, tree, valueAndGrad, vjp;
+
 async function hello(threads) {
   if (threads > 1) globalThis.Worker = WebWorker;
   Object.defineProperty(globalThis, "navigator", { value: { hardwareConcurrency: threads }, configurable: true });
+  const jax = await import("@jax-js/jax");
+  ({ blockUntilReady, jit, lax, nn, numpy: np, tree, valueAndGrad, vjp } = jax);
   await jax.init("wasm");
   jax.defaultDevice("wasm");
   const path = new URL("../node_modules/@jax-js/jax/package.json", import.meta.url);

@@ -12,11 +12,12 @@ import {
   stringifyRecord,
 } from "../experiments/record.js";
 import { summarize } from "../report/summary.js";
-import type { CliContext, Interrupt } from "./context.js";
+import type { CliContext } from "./context.js";
 import { EXIT, oneLine } from "./errors.js";
+import { watchInterrupts } from "./interrupts.js";
 import { folderPath, layerWidths, positiveNumber, wholeNumber } from "./options.js";
 import { defaultOutFolder, type OutFolder, prepareOutFolder } from "./out-folder.js";
-import { createProgress, type Progress } from "./progress.js";
+import { createProgress } from "./progress.js";
 import { resultLines } from "./table.js";
 
 /** The heavy parts, loaded only when a run needs them. */
@@ -96,23 +97,6 @@ export async function compare(flags: CompareFlags, context: CliContext, dependen
     interrupt.stop();
     setWarningHandler(previousWarnings);
   }
-}
-
-/** The first Ctrl-C asks the run to end, the second ends the process. */
-function watchInterrupts(context: CliContext, progress: Progress) {
-  const controller = new AbortController();
-  let by: Interrupt | undefined;
-  const stop = context.onInterrupt((signal) => {
-    if (by !== undefined) {
-      progress.close();
-      context.exit(EXIT[signal]);
-      return;
-    }
-    by = signal;
-    progress.note("interrupted: writing what was done so far (once more to quit at once)");
-    controller.abort();
-  });
-  return { signal: controller.signal, by: () => by, stop };
 }
 
 interface Files {

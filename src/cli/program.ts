@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { addCompare, type CompareDependencies } from "./compare.js";
 import type { CliContext } from "./context.js";
 import { EXIT, errorText, oneLine, UsageError } from "./errors.js";
+import { addTrain } from "./train.js";
 
 export interface CliDependencies extends CompareDependencies {
   readonly version: string;
@@ -53,6 +54,7 @@ function buildProgram(context: CliContext, dependencies: CliDependencies, done: 
       getErrHasColors: () => false,
     });
   addCompare(program, context, dependencies, done);
+  addTrain(program, context, dependencies.version, done);
   for (const command of program.commands) {
     command.option("--debug", "print stack traces of errors").helpOption("--help", "print this help");
   }

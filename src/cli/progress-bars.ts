@@ -5,8 +5,9 @@ import { formatLoss, formatRate } from "../report/numbers.js";
 import { type Paint, painter } from "./colour.js";
 import type { CliContext, Output } from "./context.js";
 import { oneLine } from "./errors.js";
-import { clock, type Progress, timeLeft } from "./progress.js";
+import type { Progress } from "./progress-display.js";
 import { startLine } from "./progress-lines.js";
+import { clock, timeLeft } from "./time.js";
 
 /** Milliseconds between two drawings. */
 const DRAW_EVERY = 100;

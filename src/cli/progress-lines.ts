@@ -2,7 +2,8 @@ import { ARM_LABELS } from "../charts/theme.js";
 import { ARM_NAMES, type ArmName, type CompareEvent, type EpochResult } from "../experiments/record.js";
 import { formatCount, formatLoss, formatPercent } from "../report/numbers.js";
 import type { CliContext, Output } from "./context.js";
-import { clock, type Progress, timeLeft } from "./progress.js";
+import type { Progress } from "./progress-display.js";
+import { clock, timeLeft } from "./time.js";
 
 /** One line at the start and one when both arms have finished an epoch: for files, pipes and continuous integration. */
 export function lineProgress(output: Output, context: CliContext): Progress {

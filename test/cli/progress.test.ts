@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { clock, timeLeft } from "../../src/cli/progress.js";
 import { barLine } from "../../src/cli/progress-bars.js";
 import { formatTable } from "../../src/cli/table.js";
+import { clock, timeLeft } from "../../src/cli/time.js";
 import { makeWorld, run } from "./world.js";
 
 const plainText = (_arm: string, text: string) => text;

@@ -22,7 +22,10 @@ function optionsOf(example: OptimizerCase): Record<string, unknown> {
 /** Takes the ten steps; lists where a parameter is farther off than `t` times the largest one. */
 function differences(example: OptimizerCase, t: number): string[] {
   const p = decodeTensor(example.param, true);
-  const make = optimizers[example.optimizer as keyof typeof optimizers] as new (params: Tensor[], options: object) => optim.Optimizer;
+  const make = optimizers[example.optimizer as keyof typeof optimizers] as new (
+    params: Tensor[],
+    options: object,
+  ) => optim.Optimizer;
   const optimizer = new make([p], optionsOf(example));
   const found = example.grads.map((grad, i) => {
     p.grad = decodeTensor(grad);
