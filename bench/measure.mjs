@@ -1,6 +1,13 @@
 // Interleaved rounds: in each round every participant does the work once for a while, in an order that turns from round to
 // round, so that a slow minute of the machine meets all of them. A row holds medians over the rounds.
+import { watched } from "./machine.mjs";
 import { median } from "./peers/serve.mjs";
+
+/** A run beside which other programs took more of the processors than this is repeated, at most so many times. */
+const DISTURBED = 0.05;
+const ATTEMPTS = 4;
+/** A participant that cannot do the first steps of a work in this time is left out. */
+const CHECK_MS = 30_000;
 
 const turn = (list, by) => list.map((_, i) => list[(i + by) % list.length]);
 const spreadOf = (list) => [Math.min(...list), Math.max(...list)];
@@ -40,45 +47,58 @@ async function prepare(work, field, { peers, threads }, notes) {
       notes[name] = error.message;
     }
   };
-  const names = ["evenkeel", ...peers];
+  const names = ["evenkeel", ...peers.filter((name) => (work.peers ?? peers).includes(name))];
   for (const count of work.scaling ?? [threads]) for (const name of names) await add(name, count, work);
   if (work.limit) await add("limit", threads, work.limit, work.limit.rounds);
   return ready;
 }
 
-async function compare(ready, notes) {
+async function compare(ready, notes, field) {
   const agreement = {};
   const reference = ready.find(({ name }) => name === "evenkeel");
   if (reference === undefined) return agreement;
   const { values } = await reference.participant.ask({ do: "check" });
   for (const entry of ready.filter(({ name }) => name !== "evenkeel" && name !== "limit")) {
     try {
-      const answer = await entry.participant.ask({ do: "check" });
-      agreement[entry.name] = disagreement(values, answer.values);
+      const answer = await entry.participant.ask({ do: "check" }, CHECK_MS);
+      agreement[entry.name] = Math.max(agreement[entry.name] ?? 0, disagreement(values, answer.values));
     } catch (error) {
       notes[entry.name] = error.message;
       entry.failed = true;
+      field.forget(entry.participant);
     }
   }
   return agreement;
+}
+
+/** The run least disturbed by other programs. */
+async function runOnce({ participant }, field, seconds) {
+  let best = null;
+  for (let attempt = 0; attempt < ATTEMPTS && !(best?.others < DISTURBED); attempt++) {
+    const run = await watched(field.pids(), () => participant.ask({ do: "run", seconds }));
+    if (best === null || run.others < best.others) best = run;
+  }
+  return { ms: best.result.ms, others: best.others };
 }
 
 /** Work that participants repeat. */
 async function measureRepeated(work, field, options) {
   const notes = {};
   const prepared = await prepare(work, field, options, notes);
-  const agreement = await compare(prepared, notes);
+  const agreement = await compare(prepared, notes, field);
   const ready = prepared.filter(({ failed }) => !failed);
   const times = ready.map(() => []);
+  const disturbance = [];
   for (let round = 0; round < options.rounds; round++) {
     for (const entry of turn(ready, round)) {
-      const { ms } = await entry.participant.ask({ do: "run", seconds: options.seconds });
+      const { ms, others } = await runOnce(entry, field, options.seconds);
+      disturbance.push(others);
       times[ready.indexOf(entry)].push(ms / entry.divide);
     }
   }
   for (const { participant } of ready) await participant.ask({ do: "drop" });
   const samples = work.scaling ? ratios(ready, times, work.scaling) : Object.fromEntries(ready.map(({ name }, i) => [name, times[i]]));
-  return rowOf(work, work.scaling ? "times faster" : "ms", samples, { agreement, notes });
+  return rowOf(work, work.scaling ? "times faster" : "ms", samples, { agreement, notes, others: median(disturbance) });
 }
 
 /** Time on the first number of threads over time on the second, round by round. */

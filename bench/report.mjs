@@ -39,11 +39,15 @@ export function headerLines({ header }) {
 
 /** What was compared before timing, and why a cell is empty. */
 export function noteLines({ rows }) {
+  const agreement = ([name, value]) => `${TITLES[name]} ${value.toExponential(0)}`;
   return rows.flatMap((row) => [
-    ...Object.entries(row.agreement ?? {}).map(
-      ([name, value]) => `${row.work}: results of ${TITLES[name]} and evenkeel differ by at most ${value.toExponential(1)} of the largest`,
-    ),
+    ...(Object.keys(row.agreement ?? {}).length > 0
+      ? [`${row.work}: results differ from evenkeel's by at most, relative to the largest: ${Object.entries(row.agreement).map(agreement).join(", ")}`]
+      : []),
     ...Object.entries(row.notes ?? {}).map(([name, note]) => `${row.work}: ${TITLES[name] ?? name}: ${note}`),
+    ...(row.others > 0.1
+      ? [`${row.work}: other programs took ${Math.round(row.others * 100)} % of the processors meanwhile; do not rely on it`]
+      : []),
     ...(row.about ? [`${row.work}: ${row.about}`] : []),
   ]);
 }

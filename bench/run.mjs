@@ -94,7 +94,7 @@ async function run(settings) {
     field.stop();
   }
   const present = peers.filter((name) => !(name in field.missing));
-  return { header: { ...start, versions: field.versions(), missing: field.missing }, peers: present, rows };
+  return { header: { ...start, versions: field.versions, missing: field.missing }, peers: present, rows };
 }
 
 async function main(args) {

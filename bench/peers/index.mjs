@@ -21,6 +21,7 @@ export class Field {
   constructor() {
     this.started = new Map();
     this.missing = {};
+    this.versions = {};
   }
 
   /** A running participant, or null with the reason in `missing`. */
@@ -38,7 +39,9 @@ export class Field {
     }
     const participant = new Participant(name, threads, command);
     try {
-      return await participant.start();
+      await participant.start();
+      Object.assign(this.versions, participant.versions);
+      return participant;
     } catch (error) {
       if (name === "evenkeel") throw error;
       participant.stop();
@@ -47,8 +50,16 @@ export class Field {
     }
   }
 
-  versions() {
-    return Object.assign({}, ...[...this.started.values()].map((participant) => participant?.versions));
+  /** Ends a participant that failed; the next `get` starts it anew. */
+  forget(participant) {
+    participant.kill();
+    for (const [key, value] of this.started) if (value === participant) this.started.delete(key);
+  }
+
+  /** Process ids of everybody here. */
+  pids() {
+    const children = [...this.started.values()].filter((participant) => participant !== null);
+    return [process.pid, ...children.map(({ child }) => child.pid)];
   }
 
   stop() {

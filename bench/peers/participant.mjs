@@ -8,30 +8,38 @@ export class Participant {
     this.name = name;
     this.threads = threads;
     this.errors = "";
+    this.failure = null;
     this.waiting = null;
     this.child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.child.stderr.on("data", (text) => {
       this.errors = `${this.errors}${text}`.slice(-2000);
     });
     this.child.stdin.on("error", () => {});
-    this.child.on("error", (error) => this.settle({ error: error.message }));
-    this.child.on("exit", (code) => this.settle({ error: `ended with code ${code}: ${this.errors.trim().split("\n").at(-1)}` }));
+    this.child.on("error", (error) => this.end(error.message));
+    this.child.on("exit", (code) => this.end(`ended with code ${code}: ${this.errors.trim().split("\n").at(-1)}`));
     createInterface({ input: this.child.stdout }).on("line", (line) => this.settle(JSON.parse(line)));
   }
 
+  end(failure) {
+    this.failure ??= failure;
+    this.settle({ error: failure });
+  }
+
   settle(answer) {
-    if (answer.error) this.failure ??= this.waiting ? null : answer.error;
     this.waiting?.(answer);
     this.waiting = null;
   }
 
-  /** @throws Error if the child failed to do it */
-  async ask(request) {
+  /** @throws Error if the child failed to do it, or not in `patience` milliseconds (it is of no use then) */
+  async ask(request, patience = 600_000) {
+    let timer;
     const answer = await new Promise((resolve) => {
-      if (this.failure || this.child.exitCode !== null) resolve({ error: this.failure ?? "is not running" });
+      if (this.failure) return resolve({ error: this.failure });
       this.waiting = resolve;
+      timer = setTimeout(() => resolve({ error: `took more than ${patience / 1000} seconds` }), patience);
       this.child.stdin.write(`${JSON.stringify(request)}\n`);
     });
+    clearTimeout(timer);
     if (answer.error) throw new Error(`${this.name}: ${answer.error}`);
     return answer;
   }
@@ -44,5 +52,9 @@ export class Participant {
 
   stop() {
     this.child.stdin.end();
+  }
+
+  kill() {
+    this.child.kill("SIGKILL");
   }
 }

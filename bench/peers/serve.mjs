@@ -5,7 +5,7 @@
 // A work is an object {repeat, check, drop?}; repeat() leaves nothing pending, or returns a promise of that.
 import { createInterface } from "node:readline";
 
-const MIN_REPETITIONS = 3;
+const MIN_REPETITIONS = 2;
 
 export const median = (list) => {
   const sorted = [...list].sort((a, b) => a - b);
