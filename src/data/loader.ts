@@ -123,9 +123,12 @@ export class DataLoader<S extends DataSet = DataSet> {
    * batch is then gathered by the engine.
    *
    * @returns images [N, C, H, W], or [N, C·H·W] with `flatten`; table rows [N, width]. Labels [N], int32 for classes
+   * @throws OptionError if an index names no example
    */
   tensors(indices: Indices): { inputs: Tensor; targets: Tensor } {
     const { set, scale, shift } = this;
+    // The kernels trust indices.
+    checkRange(set, indices);
     const backend = currentBackend();
     const resident = residentOf(set);
     const n = indices.length;
@@ -144,9 +147,13 @@ export class DataLoader<S extends DataSet = DataSet> {
 
 function checkIndices(set: DataSet, indices: Indices | undefined): Indices {
   if (indices === undefined) return allIndices(set.count);
+  checkRange(set, indices);
+  return indices.slice();
+}
+
+function checkRange(set: DataSet, indices: Indices): void {
   const wrong = indices.findIndex((i) => i < 0 || i >= set.count);
   if (wrong >= 0) {
     throw new OptionError(`DataLoader: expected indices from 0 to ${set.count - 1}, got ${indices[wrong]} at position ${wrong}.`);
   }
-  return indices.slice();
 }

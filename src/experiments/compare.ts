@@ -10,11 +10,11 @@ import type { Module } from "../nn/module.js";
 import { Sequential } from "../nn/sequential.js";
 import { batchNorm } from "../ops/batch-norm.js";
 import { crossEntropy } from "../ops/loss.js";
-import { argmax } from "../ops/reduce.js";
 import { SGD } from "../optim/sgd.js";
 import { manualSeed } from "../tensor/random.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { evaluate } from "../train/evaluate.js";
 import { activationOf } from "./activation.js";
 import { describeUnits } from "./distribution.js";
 import {
@@ -87,27 +87,6 @@ class Arm {
     return loss;
   }
 
-  /** Mean loss and accuracy over a whole set, in evaluation mode. */
-  evaluate(loader: DataLoader): { loss: number; accuracy: number } {
-    this.model.eval();
-    let loss = 0;
-    let right = 0;
-    for (const indices of loader.epoch(0)) {
-      tidy(() =>
-        noGrad(() => {
-          const { inputs, targets } = loader.tensors(indices);
-          const logits = this.model.call(inputs);
-          loss += crossEntropy(logits, targets, { reduction: "sum" }).item();
-          const said = argmax(logits).data();
-          const labels = targets.data();
-          for (let i = 0; i < said.length; i++) if (said[i] === labels[i]) right++;
-        }),
-      );
-    }
-    this.model.train();
-    return { loss: loss / loader.count, accuracy: right / loader.count };
-  }
-
   /** Looks at the first layer with the statistics of the probe batch itself; the network is not touched. */
   snapshot(probe: Tensor): void {
     const step = this.record.losses.length;
@@ -172,12 +151,14 @@ class Comparison {
   ) {
     const { train, test } = inputs;
     const { batch, seed, epochs, hidden } = options;
-    // A last batch of one image cannot be normalized: short ones join the batch before.
+    const batchSize = Math.min(batch, train.count);
+    // A last batch of one image cannot be normalized: it joins the batch before. Other short ones stay, as in the article.
+    const dropLast = train.count % batchSize === 1 ? "merge" : "keep";
     this.train = new DataLoader(train, {
-      batchSize: Math.min(batch, train.count),
+      batchSize,
       shuffle: true,
       seed,
-      dropLast: "merge",
+      dropLast,
       flatten: true,
     });
     this.test = new DataLoader(test, { batchSize: TEST_BATCH, flatten: true });
@@ -220,12 +201,14 @@ class Comparison {
   }
 
   private closeEpoch(arm: Arm, epoch: number, seconds: number): void {
-    const { loss, accuracy } = arm.evaluate(this.test);
+    const { loss, accuracy } = evaluate(arm.model, this.test);
     const losses = arm.record.losses.slice(-this.train.length);
     const meanLoss = losses.includes(null) ? null : losses.reduce((sum: number, x) => sum + (x ?? 0), 0) / losses.length;
-    const result = { epoch, meanLoss, testLoss: finiteOrNull(loss), testAccuracy: accuracy, seconds };
+    // Images have classes, so there is an accuracy.
+    const testAccuracy = accuracy!;
+    const result = { epoch, meanLoss, testLoss: finiteOrNull(loss), testAccuracy, seconds };
     arm.record.epochs.push(result);
-    arm.record.finalTestAccuracy = accuracy;
+    arm.record.finalTestAccuracy = testAccuracy;
     this.hooks.onEvent?.({ type: "epoch", arm: arm.name, ...result });
   }
 
@@ -262,7 +245,7 @@ class Comparison {
       arm.record.samplesPerSecond = this.rateOf(arm);
       if (!interrupted) continue;
       arm.snapshot(this.probe);
-      if (arm.record.losses.length > 0) arm.record.finalTestAccuracy = arm.evaluate(this.test).accuracy;
+      if (arm.record.losses.length > 0) arm.record.finalTestAccuracy = evaluate(arm.model, this.test).accuracy;
     }
     const backend = currentBackend();
     const { threads, deterministic } = this.options;

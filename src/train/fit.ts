@@ -5,7 +5,7 @@ import { crossEntropy } from "../ops/loss.js";
 import { clipGradNorm } from "../optim/clip.js";
 import type { Scheduler } from "../optim/schedule.js";
 import { tidy } from "../tensor/scope.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 import { Best, type EarlyStopping } from "./early-stopping.js";
 import { evaluate, type Loss } from "./evaluate.js";
 
@@ -54,7 +54,7 @@ export interface FitOptions {
   earlyStopping?: EarlyStopping;
   /** Ends training at a loss that is not finite (default true). */
   stopOnDivergence?: boolean;
-  /** Reads the loss every so many steps: reading waits for the engine (default 1). */
+  /** Reads the loss every so many steps, and at the end of an epoch without any: reading waits for the engine (default 1). */
   lossEvery?: number;
   onEvent?: (event: FitEvent) => void;
   /** Ends training after the step that is under way. */
@@ -94,11 +94,31 @@ function trainStep(model: Module, inputs: Tensor, targets: Tensor, options: FitO
   return loss;
 }
 
+/** Copies of a model's buffers; the returned functions put them back, or give up their memory. */
+function copyBuffers(model: Module): { restore(): void; dispose(): void } {
+  const copyInto = (target: Tensor, x: Tensor) =>
+    target.size > 0 && target.backend.call("copy", { x: x.storage, y: target.storage, n: target.size });
+  const pairs = model.buffers().map((t) => [t, Tensor.empty(t.backend, t.shape, t.dtype).keep()] as const);
+  for (const [t, copy] of pairs) copyInto(copy, t);
+  return {
+    restore: () => {
+      for (const [t, copy] of pairs) copyInto(t, copy);
+    },
+    dispose: () => {
+      for (const [, copy] of pairs) copy.dispose();
+    },
+  };
+}
+
 /** The state of one call of `fit`. */
 class Training {
   readonly history: History = { losses: [], steps: [], epochs: [], outcome: "finished", bestEpoch: null };
   private readonly best: Best;
   private step = 0;
+  /** Learning rate of the newest step. */
+  private lr = 0;
+  /** Batch sizes with which a step has gone through. */
+  private readonly tried = new Set<number>();
   private lastTurn = performance.now();
 
   constructor(
@@ -128,10 +148,12 @@ class Training {
     const { train, signal, stopOnDivergence = true } = this.options;
     const first = this.history.losses.length;
     let seconds = 0;
+    let left = train.length;
     for (const indices of train.epoch(epoch - 1)) {
       if (signal?.aborted) return "interrupted";
       const start = performance.now();
-      const loss = this.takeStep(epoch, indices);
+      const isLast = --left === 0 && this.history.losses.length === first;
+      const loss = this.takeStep(epoch, indices, isLast);
       seconds += (performance.now() - start) / 1000;
       if (stopOnDivergence && loss !== null && !Number.isFinite(loss)) return "diverged";
       await this.takeTurn();
@@ -141,15 +163,18 @@ class Training {
     return null;
   }
 
-  /** Returns the loss if it was read. */
-  private takeStep(epoch: number, indices: Int32Array): number | null {
-    const { train, lossEvery = 1, epochs, onEvent } = this.options;
+  /** Returns the loss if it was read, which `mustRead` demands. */
+  private takeStep(epoch: number, indices: Int32Array, mustRead: boolean): number | null {
+    const { train, lossEvery = 1, epochs, optimizer, onEvent } = this.options;
     this.step++;
-    const loss = tidy(() => {
-      const { inputs, targets } = train.tensors(indices);
-      const value = trainStep(this.model, inputs, targets, this.options);
-      return this.step % lossEvery === 0 ? value.item() : null;
-    });
+    this.lr = optimizer.lr;
+    const loss = this.guarded(indices.length, () =>
+      tidy(() => {
+        const { inputs, targets } = train.tensors(indices);
+        const value = trainStep(this.model, inputs, targets, this.options);
+        return mustRead || this.step % lossEvery === 0 ? value.item() : null;
+      }),
+    );
     if (loss === null) return null;
     this.history.losses.push(loss);
     this.history.steps.push(this.step);
@@ -157,12 +182,32 @@ class Training {
     return loss;
   }
 
+  /**
+   * Runs a step. One that throws leaves running statistics as they were and no gradients: what can be refused is refused at
+   * the first batch of a size, perhaps after some layers have moved theirs.
+   */
+  private guarded<T>(batch: number, step: () => T): T {
+    if (this.tried.has(batch)) return step();
+    const before = copyBuffers(this.model);
+    try {
+      const result = step();
+      this.tried.add(batch);
+      return result;
+    } catch (error) {
+      before.restore();
+      this.options.optimizer.zeroGrad();
+      throw error;
+    } finally {
+      before.dispose();
+    }
+  }
+
   private closeEpoch(epoch: number, trainLoss: number, seconds: number): void {
-    const { validation, loss, optimizer, onEvent } = this.options;
+    const { validation, loss, onEvent } = this.options;
     const seen = validation ? evaluate(this.model, validation, loss) : null;
     if (seen !== null) this.best.see(epoch, seen.loss);
     const validationLoss = seen?.loss ?? null;
-    const summary = { epoch, trainLoss, validationLoss, validationAccuracy: seen?.accuracy ?? null, lr: optimizer.lr, seconds };
+    const summary = { epoch, trainLoss, validationLoss, validationAccuracy: seen?.accuracy ?? null, lr: this.lr, seconds };
     this.history.epochs.push(summary);
     onEvent?.({ type: "epoch", ...summary });
   }
