@@ -39,7 +39,10 @@ function stepOf(rows, vectors, fused) {
     const sum = `c${i}_${j}`;
     return `${sum} = ${fused ? `f32x4.relaxed_madd(t, b${j}, ${sum})` : `f32x4.add(${sum}, f32x4.mul(t, b${j}))`};`;
   };
-  const rowOf = (i) => `t = v128.load32_splat(a, ${4 * i}); ${range(vectors).map((j) => add(i, j)).join(" ")}`;
+  const rowOf = (i) =>
+    `t = v128.load32_splat(a, ${4 * i}); ${range(vectors)
+      .map((j) => add(i, j))
+      .join(" ")}`;
   return `${lines(vectors, (j) => `const b${j} = v128.load(b, ${16 * j});`)}\nlet t: v128;\n${lines(rows, rowOf)}`;
 }
 
@@ -48,7 +51,8 @@ function sourceOf([rows, columns], fused) {
   const vectors = columns / 4;
   const name = `product${rows}x${columns}`;
   const sums = range(rows).flatMap((i) => range(vectors).map((j) => `c${i}_${j}`));
-  const store = (i) => `${lines(vectors, (j) => `v128.store(c, f32x4.add(v128.load(c, ${16 * j}), c${i}_${j}), ${16 * j});`)}\nc += stride;`;
+  const store = (i) =>
+    `${lines(vectors, (j) => `v128.store(c, f32x4.add(v128.load(c, ${16 * j}), c${i}_${j}), ${16 * j});`)}\nc += stride;`;
   return `function tile${name}(a: usize, b: usize, c: usize, stride: usize): void {
 ${sums.map((sum) => `let ${sum} = f32x4.splat(0);`).join("\n")}
 for (let k = 0; k < ${K}; k++) {
@@ -110,7 +114,9 @@ function measure(exports, rounds) {
   return Object.fromEntries(shapes.map(({ name, rates }) => [name, median(rates)]));
 }
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "30" }, json: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "30" }, json: { type: "boolean", default: false } },
+});
 // Node 20 has relaxed SIMD behind a flag; newer ones do not know the flag and say so.
 if (Number(process.versions.node.split(".")[0]) < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
 const folder = mkdtempSync(join(tmpdir(), "gemm-shapes-"));
@@ -121,7 +127,14 @@ try {
   if (values.json) console.log(JSON.stringify({ processor, node: process.version, k: K, plain, relaxed }, null, 2));
   else {
     console.log(`${processor}, Node ${process.version}, one thread, packed, k = ${K}, GFLOP/s`);
-    console.table(Object.fromEntries(Object.keys(plain).map((name) => [name, { plain: Number(plain[name].toFixed(1)), relaxed: Number(relaxed[name].toFixed(1)) }])));
+    console.table(
+      Object.fromEntries(
+        Object.keys(plain).map((name) => [
+          name,
+          { plain: Number(plain[name].toFixed(1)), relaxed: Number(relaxed[name].toFixed(1)) },
+        ]),
+      ),
+    );
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -16,7 +16,11 @@ export function machine() {
 /** Ticks of all processors that were busy, of all in total, and of the processes `pids`; null where there is no /proc. */
 function ticks(pids) {
   try {
-    const [user, nice, system, idle, wait, ...rest] = readFileSync("/proc/stat", "utf8").split("\n")[0].split(/\s+/).slice(1).map(Number);
+    const [user, nice, system, idle, wait, ...rest] = readFileSync("/proc/stat", "utf8")
+      .split("\n")[0]
+      .split(/\s+/)
+      .slice(1)
+      .map(Number);
     const busy = user + nice + system + rest.slice(0, 3).reduce((a, b) => a + b, 0);
     const own = pids.map((pid) => {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");

@@ -97,7 +97,9 @@ async function measureRepeated(work, field, options) {
     }
   }
   for (const { participant } of ready) await participant.ask({ do: "drop" });
-  const samples = work.scaling ? ratios(ready, times, work.scaling) : Object.fromEntries(ready.map(({ name }, i) => [name, times[i]]));
+  const samples = work.scaling
+    ? ratios(ready, times, work.scaling)
+    : Object.fromEntries(ready.map(({ name }, i) => [name, times[i]]));
   return rowOf(work, work.scaling ? "times faster" : "ms", samples, { agreement, notes, others: median(disturbance) });
 }
 

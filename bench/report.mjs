@@ -42,7 +42,9 @@ export function noteLines({ rows }) {
   const agreement = ([name, value]) => `${TITLES[name]} ${value.toExponential(0)}`;
   return rows.flatMap((row) => [
     ...(Object.keys(row.agreement ?? {}).length > 0
-      ? [`${row.work}: results differ from evenkeel's by at most, relative to the largest: ${Object.entries(row.agreement).map(agreement).join(", ")}`]
+      ? [
+          `${row.work}: results differ from evenkeel's by at most, relative to the largest: ${Object.entries(row.agreement).map(agreement).join(", ")}`,
+        ]
       : []),
     ...Object.entries(row.notes ?? {}).map(([name, note]) => `${row.work}: ${TITLES[name] ?? name}: ${note}`),
     ...(row.others > 0.1
@@ -55,7 +57,9 @@ export function noteLines({ rows }) {
 export function terminal(result) {
   const table = tableOf(result);
   const widths = table[0].map((_, i) => Math.max(...table.map((line) => line[i].length)));
-  const lines = table.map((line) => line.map((text, i) => (i < 2 ? text.padEnd(widths[i]) : text.padStart(widths[i]))).join("  "));
+  const lines = table.map((line) =>
+    line.map((text, i) => (i < 2 ? text.padEnd(widths[i]) : text.padStart(widths[i]))).join("  "),
+  );
   return [...headerLines(result), "", ...lines, "", ...noteLines(result)].join("\n");
 }
 

@@ -59,7 +59,11 @@ function batchNormEval({ shape }) {
   const x = tensor(values(shape, 1), shape);
   const state = batchNormState(shape[1]);
   const forward = () => noGrad(() => ops.batchNorm(x, state));
-  return work([x, ...Object.values(state)], () => void forward(), () => tidy(() => ({ y: sample(forward().data()) })));
+  return work(
+    [x, ...Object.values(state)],
+    () => void forward(),
+    () => tidy(() => ({ y: sample(forward().data()) })),
+  );
 }
 
 /**
@@ -81,7 +85,11 @@ function passes({ shape, passes: count, how }) {
 function matmul({ size }) {
   const shape = [size, size];
   const [a, b] = [tensor(values(shape, 1), shape), tensor(values(shape, 2), shape)];
-  return work([a, b], () => void ops.matmul(a, b), () => tidy(() => ({ y: sample(ops.matmul(a, b).data()) })));
+  return work(
+    [a, b],
+    () => void ops.matmul(a, b),
+    () => tidy(() => ({ y: sample(ops.matmul(a, b).data()) })),
+  );
 }
 
 const layers = {
@@ -114,7 +122,11 @@ function trainStep({ network, shape, lr, momentum }) {
   const { compile } = evenkeel;
   const step = compile ? compile(eager) : eager;
   return {
-    ...work([x, target], () => void step(), () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) })),
+    ...work(
+      [x, target],
+      () => void step(),
+      () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) }),
+    ),
     drop: () => {
       step.dispose?.();
       for (const t of [x, target, ...model.parameters()]) t.dispose();

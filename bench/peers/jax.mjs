@@ -12,7 +12,8 @@ class WebWorker {
       .text()
       .then((source) => {
         const port = 'const { parentPort } = require("node:worker_threads"); globalThis.self = globalThis;';
-        const events = 'globalThis.postMessage = (m) => parentPort.postMessage(m); parentPort.on("message", (data) => self.onmessage({ data }));';
+        const events =
+          'globalThis.postMessage = (m) => parentPort.postMessage(m); parentPort.on("message", (data) => self.onmessage({ data }));';
         const worker = new NodeWorker(`${port}${events}${source}`, { eval: true });
         worker.on("message", (data) => this.onmessage({ data }));
         worker.on("error", (error) => this.onerror?.(error));
@@ -106,7 +107,17 @@ function halve(x) {
 const layers = {
   linear: ([weight, bias], x) => np.matmul(x, np.transpose(weight)).add(bias),
   conv: ([weight, bias], x, [, outputs, , padding = 0]) =>
-    lax.conv(x, weight, [1, 1], [[padding, padding], [padding, padding]]).add(bias.reshape([1, outputs, 1, 1])),
+    lax
+      .conv(
+        x,
+        weight,
+        [1, 1],
+        [
+          [padding, padding],
+          [padding, padding],
+        ],
+      )
+      .add(bias.reshape([1, outputs, 1, 1])),
   batchNorm1d: ([scale, shift], x) => normalize(x, scale, shift),
   batchNorm2d: ([scale, shift], x) => normalize(x, scale, shift),
   relu: (_, x) => nn.relu(x),

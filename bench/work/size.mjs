@@ -18,7 +18,10 @@ function closure(file, found = new Set()) {
 function measure() {
   const files = [...closure("index.js"), "worker.js", "kernels.wasm"];
   const bytes = files.map((file) => gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length);
-  return { value: bytes.reduce((a, b) => a + b, 0) / 1e3, note: files.map((f, i) => `${f} ${(bytes[i] / 1e3).toFixed(1)}`).join(", ") };
+  return {
+    value: bytes.reduce((a, b) => a + b, 0) / 1e3,
+    note: files.map((f, i) => `${f} ${(bytes[i] / 1e3).toFixed(1)}`).join(", "),
+  };
 }
 
 export const works = [{ name: "size, gzipped (main entry and one kernel build)", unit: "kB", measure }];

@@ -9,11 +9,16 @@ import type { Tensor } from "../tensor/tensor.js";
 /** The mean loss of a batch, one value, from the network's output and the targets. */
 export type Loss = (output: Tensor, targets: Tensor) => Tensor;
 
+/** Measures of a batch, one value each, averaged over all examples; by name. */
+export type Metrics = Readonly<Record<string, Loss>>;
+
 export interface Evaluation {
   /** Mean over all examples. */
   loss: number;
   /** Share of examples whose largest output is the label's; null where targets are no classes. */
   accuracy: number | null;
+  /** Mean of each metric over all examples. */
+  metrics: Record<string, number>;
 }
 
 /** How many rows of `output` have their largest value at the label. */
@@ -30,11 +35,18 @@ function countRight(output: Tensor, targets: Tensor): number {
  * afterwards what it was before, also when something throws.
  *
  * @param loss default: cross-entropy
+ * @param metrics further measures beside loss and accuracy (default none)
  */
-export function evaluate(model: Module, loader: DataLoader, loss: Loss = (y, t) => crossEntropy(y, t)): Evaluation {
+export function evaluate(
+  model: Module,
+  loader: DataLoader,
+  loss: Loss = (y, t) => crossEntropy(y, t),
+  metrics: Metrics = {},
+): Evaluation {
   const modes = model.modules().map((module) => [module, module.training] as const);
   model.eval();
-  let total = 0;
+  const measures = Object.entries({ ...metrics, loss });
+  const totals = new Map(measures.map(([name]) => [name, 0]));
   let right = 0;
   let classes = true;
   try {
@@ -43,7 +55,9 @@ export function evaluate(model: Module, loader: DataLoader, loss: Loss = (y, t) 
         noGrad(() => {
           const { inputs, targets } = loader.tensors(indices);
           const output = model.call(inputs);
-          total += loss(output, targets).item() * indices.length;
+          for (const [name, measure] of measures) {
+            totals.set(name, totals.get(name)! + measure(output, targets).item() * indices.length);
+          }
           classes = targets.dtype === "int32" && output.rank === 2;
           if (classes) right += countRight(output, targets);
         }),
@@ -52,5 +66,6 @@ export function evaluate(model: Module, loader: DataLoader, loss: Loss = (y, t) 
   } finally {
     for (const [module, mode] of modes) module.training = mode;
   }
-  return { loss: total / loader.count, accuracy: classes ? right / loader.count : null };
+  const { loss: meanLoss, ...rest } = Object.fromEntries([...totals].map(([name, total]) => [name, total / loader.count]));
+  return { loss: meanLoss!, accuracy: classes ? right / loader.count : null, metrics: rest };
 }

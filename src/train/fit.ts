@@ -7,7 +7,7 @@ import type { Scheduler } from "../optim/schedule.js";
 import { tidy } from "../tensor/scope.js";
 import { Tensor } from "../tensor/tensor.js";
 import { Best, type EarlyStopping } from "./early-stopping.js";
-import { evaluate, type Loss } from "./evaluate.js";
+import { evaluate, type Loss, type Metrics } from "./evaluate.js";
 
 /** What `fit` needs of an optimizer. */
 export interface Stepper {
@@ -23,6 +23,8 @@ export interface EpochSummary {
   trainLoss: number;
   validationLoss: number | null;
   validationAccuracy: number | null;
+  /** The metrics asked for, on the validation set; empty without one. */
+  validationMetrics: Record<string, number>;
   /** Learning rate of the epoch's last step. */
   lr: number;
   /** Time of the steps, without evaluation. */
@@ -46,6 +48,8 @@ export interface FitOptions {
   /** Default: cross-entropy, averaged over the batch. */
   loss?: Loss;
   epochs: number;
+  /** Further measures of the validation set, one value for a batch each; accuracy is always there (default none). */
+  metrics?: Metrics;
   /** Goes on by one after every step of training. */
   scheduler?: Scheduler;
   /** Scales gradients down to this joint norm. */
@@ -75,11 +79,13 @@ export interface History {
 const TURN_MS = 50;
 
 function check(options: FitOptions): void {
-  const { epochs, lossEvery = 1, earlyStopping, validation } = options;
+  const { epochs, lossEvery = 1, earlyStopping, validation, metrics } = options;
   if (!Number.isInteger(epochs) || epochs < 1)
     throw new OptionError(`fit: expected epochs to be a positive integer, got ${epochs}.`);
   if (!Number.isInteger(lossEvery) || lossEvery < 1)
     throw new OptionError(`fit: expected lossEvery to be a positive integer, got ${lossEvery}.`);
+  if (metrics && "loss" in metrics)
+    throw new OptionError('fit: expected metrics of other names than "loss", which is always measured.');
   if (earlyStopping && !validation) throw new OptionError("fit: earlyStopping needs a validation loader, got none.");
 }
 
@@ -165,9 +171,9 @@ class Training {
 
   /** Returns the loss if it was read, which `mustRead` demands. */
   private takeStep(epoch: number, indices: Int32Array, mustRead: boolean): number | null {
-    const { train, lossEvery = 1, epochs, optimizer, onEvent } = this.options;
+    const { train, lossEvery = 1, epochs, onEvent } = this.options;
     this.step++;
-    this.lr = optimizer.lr;
+    this.lr = this.options.optimizer.lr;
     const loss = this.guarded(indices.length, () =>
       tidy(() => {
         const { inputs, targets } = train.tensors(indices);
@@ -203,11 +209,19 @@ class Training {
   }
 
   private closeEpoch(epoch: number, trainLoss: number, seconds: number): void {
-    const { validation, loss, onEvent } = this.options;
-    const seen = validation ? evaluate(this.model, validation, loss) : null;
+    const { validation, loss, metrics, onEvent } = this.options;
+    const seen = validation ? evaluate(this.model, validation, loss, metrics) : null;
     if (seen !== null) this.best.see(epoch, seen.loss);
     const validationLoss = seen?.loss ?? null;
-    const summary = { epoch, trainLoss, validationLoss, validationAccuracy: seen?.accuracy ?? null, lr: this.lr, seconds };
+    const summary = {
+      epoch,
+      trainLoss,
+      validationLoss,
+      validationAccuracy: seen?.accuracy ?? null,
+      validationMetrics: seen?.metrics ?? {},
+      lr: this.lr,
+      seconds,
+    };
     this.history.epochs.push(summary);
     onEvent?.({ type: "epoch", ...summary });
   }

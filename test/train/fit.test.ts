@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { data, init, manualSeed, memory, nn, optim } from "../../src/index.js";
+import { data, init, manualSeed, memory, nn, ops, optim } from "../../src/index.js";
 import { evaluate } from "../../src/train/evaluate.js";
 import { type FitEvent, type FitOptions, fit } from "../../src/train/fit.js";
 import { buildNetwork } from "../../src/train/network.js";
@@ -123,13 +123,23 @@ describe("fit", () => {
     const scheduler = new optim.Scheduler(options.optimizer, optim.stepSchedule(10, 0.5));
     const before = bits(model).filter(([key]) => !String(key).includes("running") && !String(key).includes("num_"));
     const history = await fit(model, { ...options, scheduler });
-    expect(history.epochs.map((epoch) => epoch.lr)).toEqual([0.5, 0.25, 0.125]);
+    expect(history.epochs.map((epoch) => epoch.lr)).toEqual([1, 0.5, 0.25]);
     const after = new Map(bits(model).map(([key, ...values]) => [key, values]));
     // 30 steps of at most lr · 1e-3 / (1 - momentum) each.
     for (const [key, ...values] of before) {
       for (const [i, v] of (values as number[]).entries())
         expect(Math.abs((after.get(key!) as number[])[i]! - v)).toBeLessThan(0.2);
     }
+  });
+
+  test("metrics are means over the validation set, whatever its batches", async () => {
+    const positive: NonNullable<FitOptions["metrics"]>[string] = (y) => ops.greater(y.slice(1, 1, 2), y.slice(1, 0, 1)).mean();
+    const { model, options } = await moons({ metrics: { "share of class 1": positive } });
+    const history = await fit(model, options);
+    const whole = new data.DataLoader(options.validation.set, { batchSize: 200 });
+    const expected = evaluate(model, whole, undefined, { "share of class 1": positive }).metrics["share of class 1"]!;
+    expect(history.epochs.at(-1)!.validationMetrics["share of class 1"]).toBeCloseTo(expected, 6);
+    expect(Math.abs(expected - 0.5)).toBeLessThan(0.1);
   });
 
   test("a thousand steps leave memory where it was", async () => {
