@@ -1,4 +1,5 @@
 // `npm run bench:install`: the peers, into bench/ alone. Nothing but the npm and Python registries is asked.
+// On Linux, PyPI's wheel of PyTorch brings CUDA along (gigabytes); BENCH_PYTHON names a Python that has PyTorch already.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { install } from "../scripts/install.mjs";
@@ -12,7 +13,7 @@ const python = at("bench/.venv/bin/python");
 const passes = (command, ...args) => spawnSync(command, args, { stdio: ["ignore", "ignore", "inherit"] }).status === 0;
 
 function installTorch() {
-  if (spawnSync(python, ["-c", "import torch"]).status === 0) return;
+  if ([process.env.BENCH_PYTHON, python].some((path) => path && spawnSync(path, ["-c", "import torch"]).status === 0)) return;
   console.error(`bench: installing ${TORCH} into bench/.venv`);
   const isMade = existsSync(python) || passes("python3", "-m", "venv", VENV);
   if (isMade && passes(python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", TORCH)) return;

@@ -15,6 +15,12 @@ export function values(shape, seed, scale = 1) {
   return Float32Array.from({ length: sizeOf(shape) }, (_, i) => ((hash(i, seed) >>> 8) / 2 ** 23 - 1) * scale);
 }
 
+/** What a batch normalization of `c` channels starts from; no value is one that would hide a mistake. */
+export function batchNormState(c) {
+  const around = (middle, seed) => values([c], seed, 0.5).map((value) => middle + value);
+  return { weight: around(1, 5), bias: around(0, 6), mean: around(0, 7), variance: around(1, 8) };
+}
+
 /** Class labels 0 to classes - 1. */
 export function labels(count, classes, seed) {
   return Int32Array.from({ length: count }, (_, i) => hash(i, seed) % classes);

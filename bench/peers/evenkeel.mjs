@@ -1,10 +1,10 @@
 // evenkeel, from dist/, as a participant. A repetition ends with a flush, which runs every pending kernel call.
 import { readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
-import { labels, parameterValues, sample, sizeOf, values } from "./data.mjs";
+import { batchNormState, labels, parameterValues, sample, sizeOf, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
-const { init, nn, noGrad, ones, ops, optim, tensor, tidy, zeros } = evenkeel;
+const { init, nn, noGrad, ops, optim, tensor, tidy } = evenkeel;
 
 async function hello(threads) {
   await init({ threads });
@@ -30,16 +30,17 @@ function work(kept, repeat, check) {
   };
 }
 
-function batchNormState(channels) {
-  const [runningMean, weight, bias] = [zeros([channels]), ones([channels]), zeros([channels])];
-  weight.requiresGrad = bias.requiresGrad = true;
-  return { runningMean, runningVar: ones([channels]), weight, bias };
+function stateOf(channels) {
+  const { weight, bias, mean, variance } = batchNormState(channels);
+  const learned = { weight: tensor(weight, [channels]), bias: tensor(bias, [channels]) };
+  learned.weight.requiresGrad = learned.bias.requiresGrad = true;
+  return { ...learned, runningMean: tensor(mean, [channels]), runningVar: tensor(variance, [channels]) };
 }
 
 function batchNormTrain({ shape }) {
   const x = tensor(values(shape, 1), shape, { requiresGrad: true });
   const dy = tensor(values(shape, 2), shape);
-  const state = batchNormState(shape[1]);
+  const state = stateOf(shape[1]);
   const leaves = [x, state.weight, state.bias];
   let y;
   const repeat = () => {
@@ -57,7 +58,7 @@ function batchNormTrain({ shape }) {
 
 function batchNormEval({ shape }) {
   const x = tensor(values(shape, 1), shape);
-  const state = batchNormState(shape[1]);
+  const state = stateOf(shape[1]);
   const forward = () => noGrad(() => ops.batchNorm(x, state));
   return work(
     [x, ...Object.values(state)],

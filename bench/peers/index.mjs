@@ -56,12 +56,6 @@ export class Field {
     for (const [key, value] of this.started) if (value === participant) this.started.delete(key);
   }
 
-  /** Process ids of everybody here. */
-  pids() {
-    const children = [...this.started.values()].filter((participant) => participant !== null);
-    return [process.pid, ...children.map(({ child }) => child.pid)];
-  }
-
   stop() {
     for (const participant of this.started.values()) participant?.stop();
   }

@@ -2,7 +2,7 @@
 import { resolveObjectURL } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { Worker as NodeWorker } from "node:worker_threads";
-import { labels, parameterValues, sample, values } from "./data.mjs";
+import { batchNormState, labels, parameterValues, sample, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
 /** jax-js uses threads where there are Web Workers when it is loaded; this gives it those of Node. */
@@ -70,7 +70,8 @@ function work(kept, compute, names) {
 }
 
 function batchNormTrain({ shape }) {
-  const kept = [input(shape, 1), np.ones([shape[1]]), np.zeros([shape[1]]), input(shape, 2)];
+  const { weight, bias } = batchNormState(shape[1]);
+  const kept = [input(shape, 1), np.array(weight), np.array(bias), input(shape, 2)];
   const step = jit((x, scale, shift, dy) => {
     const [y, pullBack] = vjp((...inputs) => normalize(...inputs), [x, scale, shift]);
     const [dx, dscale, dshift] = pullBack(dy);
@@ -80,8 +81,8 @@ function batchNormTrain({ shape }) {
 }
 
 function batchNormEval({ shape }) {
-  const c = [shape[1]];
-  const kept = [input(shape, 1), np.ones(c), np.zeros(c), np.zeros(c), np.ones(c)];
+  const { weight, bias, mean, variance } = batchNormState(shape[1]);
+  const kept = [input(shape, 1), ...[weight, bias, mean, variance].map((v) => np.array(v))];
   const forward = jit((...inputs) => [normalize(...inputs)]);
   return work(kept, () => forward(...kept.map((a) => a.ref)), ["y"]);
 }

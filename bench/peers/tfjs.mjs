@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { getThreadsCount, setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
-import { labels, parameterValues, sample, values } from "./data.mjs";
+import { batchNormState, labels, parameterValues, sample, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
 async function hello(threads) {
@@ -35,7 +35,8 @@ function work(kept, compute, check) {
 }
 
 function batchNormTrain({ shape }) {
-  const kept = [input(shape, 1), tf.ones([shape[1]]), tf.zeros([shape[1]]), input(shape, 2)];
+  const { weight, bias } = batchNormState(shape[1]);
+  const kept = [input(shape, 1), tf.tensor1d(weight), tf.tensor1d(bias), input(shape, 2)];
   const [x, scale, shift, dy] = kept;
   const gradients = tf.grads(normalize);
   return work(
@@ -50,7 +51,8 @@ function batchNormTrain({ shape }) {
 }
 
 function batchNormEval({ shape }) {
-  const kept = [input(shape, 1), tf.zeros([shape[1]]), tf.ones([shape[1]]), tf.ones([shape[1]]), tf.zeros([shape[1]])];
+  const state = batchNormState(shape[1]);
+  const kept = [input(shape, 1), ...[state.mean, state.variance, state.weight, state.bias].map((v) => tf.tensor1d(v))];
   const [x, mean, variance, scale, shift] = kept;
   const forward = () => tf.batchNorm(x, mean, variance, shift, scale, 1e-5);
   return work(kept, forward, () => ({ y: sample(toFirst(forward()).dataSync()) }));

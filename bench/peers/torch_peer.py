@@ -41,12 +41,23 @@ def sample(t):
     return [float(flat[i * flat.numel() // count]) for i in range(count)]
 
 
+def batch_norm(shape):
+    channels = shape[1]
+    layer = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(channels)
+    with torch.no_grad():
+        layer.weight.copy_(1 + values([channels], 5, 0.5))
+        layer.bias.copy_(values([channels], 6, 0.5))
+        layer.running_mean.copy_(values([channels], 7, 0.5))
+        layer.running_var.copy_(1 + values([channels], 8, 0.5))
+    return layer
+
+
 class BatchNormTrain:
     def __init__(self, work):
         shape = work["shape"]
         self.x = values(shape, 1).requires_grad_()
         self.dy = values(shape, 2)
-        self.layer = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(shape[1])
+        self.layer = batch_norm(shape)
 
     def repeat(self):
         self.x.grad = self.layer.weight.grad = self.layer.bias.grad = None
@@ -62,7 +73,7 @@ class BatchNormEval:
     def __init__(self, work):
         shape = work["shape"]
         self.x = values(shape, 1)
-        self.layer = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(shape[1]).eval()
+        self.layer = batch_norm(shape).eval()
 
     def repeat(self):
         with torch.no_grad():

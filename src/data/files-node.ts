@@ -21,7 +21,10 @@ export interface FoundFile {
  * The folder for downloaded data: EVENKEEL_CACHE if it is set, else the platform's cache folder: $XDG_CACHE_HOME/evenkeel or
  * ~/.cache/evenkeel, ~/Library/Caches/evenkeel on macOS, %LOCALAPPDATA%\evenkeel\Cache on Windows.
  */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
+export function cacheFolder(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  platform: string = process.platform,
+): string {
   if (env.EVENKEEL_CACHE) return env.EVENKEEL_CACHE;
   if (platform === "win32") return join(env.LOCALAPPDATA || join(homedir(), "AppData", "Local"), "evenkeel", "Cache");
   if (platform === "darwin") return join(homedir(), "Library", "Caches", "evenkeel");
