@@ -5,7 +5,6 @@ import { exp } from "./math";
 import { sumRow, zeroRow } from "./row-sums";
 import { expColumns, expRow, logOf, peakColumns, peakRow } from "./softmax";
 
-// @ts-ignore: decorator
 @inline function classWeight(weight: usize, c: i32): f64 {
   return weight ? <f64>load<f32>(weight + (<usize>c << 2)) : 1;
 }

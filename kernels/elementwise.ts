@@ -16,7 +16,6 @@ const enum B { add, sub, mul, div, maximum, minimum, pow, greater, greaterEqual,
 
 @inline const INVERSE_SQRT_TAU: f32 = 0.3989422804;
 
-// @ts-ignore: decorator
 @inline function splat(x: f32): v128 {
   return f32x4.splat(x);
 }
@@ -55,7 +54,6 @@ const enum B { add, sub, mul, div, maximum, minimum, pow, greater, greaterEqual,
   }
 }
 
-// @ts-ignore: decorator
 @inline function unaryLoop<F>(a: Unary, from: i32, to: i32): void {
   const f = changetype<F>(0), alpha = a.alpha, end = a.y + (<usize>to << 2);
   let x = a.x + (<usize>from << 2), y = a.y + (<usize>from << 2);
@@ -122,7 +120,6 @@ export function unary(a: Unary, from: i32, to: i32): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline function backwardLoop<F>(a: UnaryBackward, from: i32, to: i32): void {
   const f = changetype<F>(0), alpha = a.alpha, end = a.dx + (<usize>to << 2), start = <usize>from << 2;
   let u = a.u + start, dy = a.dy + start, dx = a.dx + start;
@@ -155,7 +152,6 @@ export function unaryBackward(a: UnaryBackward, from: i32, to: i32): void {
 @final class GreaterEqual { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.ge(a, b), splat(1)); } }
 @final class Equal { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.eq(a, b), splat(1)); } }
 
-// @ts-ignore: decorator
 @inline function binaryLoop<F>(a: usize, b: usize, y: usize, count: i32, aStep: usize, bStep: usize): void {
   const f = changetype<F>(0), end = y + (<usize>count << 2);
   for (; y + 16 <= end; y += 16, a += aStep, b += bStep) v128.store(y, f.of(v128.load(a), v128.load(b)));

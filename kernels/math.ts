@@ -24,30 +24,25 @@ const ERFC = memory.data<f32>([
   0.11953049153089523, -0.31046557426452637, 0.5902281999588013, -0.8833944797515869, 1.0740069150924683,
 ]);
 
-// @ts-ignore: decorator
 @inline function constant(x: f32): v128 {
   return f32x4.splat(x);
 }
 
 /** p · x + coefficient k of the table. */
-// @ts-ignore: decorator
 @inline function next(p: v128, x: v128, table: usize, k: usize): v128 {
   return f32x4.add(f32x4.mul(p, x), v128.load32_splat(table + (k << 2)));
 }
 
 /** The polynomial of the table's first five coefficients; `four` of the first four. */
-// @ts-ignore: decorator
 @inline function five(table: usize, x: v128): v128 {
   return next(four(table, x), x, table, 4);
 }
 
-// @ts-ignore: decorator
 @inline function four(table: usize, x: v128): v128 {
   return next(next(next(v128.load32_splat(table), x, table, 1), x, table, 2), x, table, 3);
 }
 
 /** Reads 1 to 3 floats; the other lanes are 0. */
-// @ts-ignore: decorator
 @inline export function loadPart(p: usize, count: i32): v128 {
   if (count == 1) return v128.load32_zero(p);
   const pair = v128.load64_zero(p);
@@ -55,7 +50,6 @@ const ERFC = memory.data<f32>([
 }
 
 /** Writes the first 1 to 3 lanes. */
-// @ts-ignore: decorator
 @inline export function storePart(p: usize, x: v128, count: i32): void {
   if (count == 1) {
     v128.store32_lane(p, x, 0);
@@ -65,13 +59,11 @@ const ERFC = memory.data<f32>([
   if (count == 3) v128.store32_lane(p, x, 2, 8);
 }
 
-// @ts-ignore: decorator
 @inline function powerOfTwo(k: v128): v128 {
   return i32x4.shl(i32x4.add(k, i32x4.splat(127)), 23);
 }
 
 /** exp(x + tail) for a tail below the last place of x: 2^k · exp(r), |r| <= ln(2) / 2. */
-// @ts-ignore: decorator
 @inline function expSum(x: v128, tail: v128): v128 {
   // Beyond these limits the result is 0 or Infinity anyway. pmax and pmin keep a NaN that comes first.
   const inside = f32x4.pmin(f32x4.pmax(x, constant(-105)), constant(89));
@@ -88,13 +80,11 @@ const ERFC = memory.data<f32>([
 }
 
 /** e^x; subnormal results are right, 0 below them and Infinity above the largest float. */
-// @ts-ignore: decorator
 @inline export function exp(x: v128): v128 {
   return expSum(x, constant(0));
 }
 
 /** exp(-x² / 2). The rounding error of x² is carried along, so the tails keep their relative precision. */
-// @ts-ignore: decorator
 @inline export function expHalfSquare(x: v128): v128 {
   const t = f32x4.pmin(f32x4.abs(x), constant(16));
   const square = f32x4.mul(t, t);
@@ -107,7 +97,6 @@ const ERFC = memory.data<f32>([
 }
 
 /** Natural logarithm: -Infinity at 0, NaN below; subnormals are right. Constants: FreeBSD msun, e_logf.c. */
-// @ts-ignore: decorator
 @inline export function log(x: v128): v128 {
   const tiny = f32x4.lt(x, constant(1.17549435e-38));
   const scaled = v128.bitselect(f32x4.mul(x, constant(8388608)), x, tiny);
@@ -131,7 +120,6 @@ const ERFC = memory.data<f32>([
 }
 
 /** 1 / (1 + e^-x), with full relative precision in the lower tail. */
-// @ts-ignore: decorator
 @inline export function sigmoid(x: v128): v128 {
   const e = exp(f32x4.neg(f32x4.abs(x)));
   const top = v128.bitselect(e, constant(1), f32x4.lt(x, constant(0)));
@@ -139,7 +127,6 @@ const ERFC = memory.data<f32>([
 }
 
 /** x + x³ p(x²) (within 2^-27) up to 0.625, then 1 - 2 / (e^2|x| + 1). */
-// @ts-ignore: decorator
 @inline export function tanh(x: v128): v128 {
   const t = f32x4.abs(x);
   const z = f32x4.mul(x, x);
@@ -150,13 +137,11 @@ const ERFC = memory.data<f32>([
 }
 
 /** |size| with the sign of `sign`. */
-// @ts-ignore: decorator
 @inline export function withSign(size: v128, sign: v128): v128 {
   return v128.bitselect(sign, size, i32x4.splat(0x80000000));
 }
 
 /** exp(t²) · erfc(t) for t from 0 to 11.4, within 2^-28: p(s) / (t + 3), s = (t - 3) / (t + 3). */
-// @ts-ignore: decorator
 @inline function scaledErfc(t: v128): v128 {
   const v = f32x4.div(constant(1), f32x4.add(t, constant(3)));
   const s = f32x4.mul(f32x4.sub(t, constant(3)), v);
@@ -165,7 +150,6 @@ const ERFC = memory.data<f32>([
 }
 
 /** Error function: x + x p(x²) (within 2^-27) up to 0.875, then 1 - erfc. */
-// @ts-ignore: decorator
 @inline export function erf(x: v128): v128 {
   const z = f32x4.mul(x, x);
   const p = next(five(ERF, z), z, ERF, 5);
@@ -176,7 +160,6 @@ const ERFC = memory.data<f32>([
 }
 
 /** Standard normal distribution function, given e = expHalfSquare(x); the lower tail keeps its relative precision. */
-// @ts-ignore: decorator
 @inline export function normalCdf(x: v128, e: v128): v128 {
   const t = f32x4.mul(f32x4.pmin(f32x4.abs(x), constant(16)), constant(0.70710678));
   const tail = f32x4.mul(f32x4.mul(e, constant(0.5)), scaledErfc(t));
@@ -189,7 +172,6 @@ function powLane(x: f32, y: f64): f32 {
 }
 
 /** x^y lane by lane through float64, by IEEE 754: x^0 = 1^y = (-1)^±Infinity = 1, NaN or not. */
-// @ts-ignore: decorator
 @inline export function pow(x: v128, y: v128): v128 {
   return f32x4(
     powLane(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)),
@@ -200,7 +182,6 @@ function powLane(x: f32, y: f64): f32 {
 }
 
 /** x^y for one exponent in float64. */
-// @ts-ignore: decorator
 @inline export function powScalar(x: v128, y: f64): v128 {
   return f32x4(
     powLane(f32x4.extract_lane(x, 0), y),

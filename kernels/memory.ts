@@ -11,7 +11,6 @@ function fillWords(y: usize, n: i32, value: v128): void {
   for (; y < end; y += 4) v128.store32_lane(y, value, 0);
 }
 
-// @ts-ignore: decorator
 @inline function copyWords(y: usize, x: usize, n: i32): void {
   const bytes = <usize>n << 2;
   if (bytes > SHORT) {
@@ -63,7 +62,6 @@ export function stridedCopy(a: StridedCopy, from: i32, to: i32): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline function copyStrided(y: usize, x: usize, n: i32, yStride: i32, xStride: i32): void {
   const xStep = <usize>xStride << 2, yStep = <usize>yStride << 2;
   for (; n > 0; n--, x += xStep, y += yStep) store<i32>(y, load<i32>(x));

@@ -5,7 +5,6 @@ import {
 import { addToRow, sumRow, zeroRow } from "./row-sums";
 
 /** The lanes where `v` replaces `best`: it is larger, or the first NaN. */
-// @ts-ignore: decorator
 @inline function wins(v: v128, best: v128): v128 {
   return v128.or(f32x4.gt(v, best), v128.and(f32x4.ne(v, v), f32x4.eq(best, best)));
 }
@@ -14,7 +13,6 @@ import { addToRow, sumRow, zeroRow } from "./row-sums";
  * The largest element of rows [y0, y1) and columns [x0, x1) of a plane, and where it is. Of the lanes one is used: scalar
  * selections become branches, and which pixel wins cannot be predicted.
  */
-// @ts-ignore: decorator
 @inline function maxWindow(x: usize, w: i32, y0: i32, y1: i32, x0: i32, x1: i32, y: usize, index: usize): void {
   const one = i32x4.splat(1);
   let chosen = i32x4.splat(y0 * w + x0), best = v128.load32_splat(x + (<usize>(y0 * w + x0) << 2));
@@ -151,12 +149,10 @@ export function avgPool2dBackward(a: AvgPool2dBackward, from: i32, to: i32): voi
 }
 
 /** Where bin i of n begins on an axis of that size. */
-// @ts-ignore: decorator
 @inline function binStart(i: i32, n: i32, size: i32): i32 {
   return <i32>(<i64>i * size / n);
 }
 
-// @ts-ignore: decorator
 @inline function binEnd(i: i32, n: i32, size: i32): i32 {
   return <i32>((<i64>(i + 1) * size + n - 1) / n);
 }

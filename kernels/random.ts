@@ -7,13 +7,11 @@ import { workspace } from "./runtime";
 @inline const GROUP: i32 = 16;
 
 /** The lower halves of four 64-bit products. */
-// @ts-ignore: decorator
 @inline function low(even: v128, odd: v128): v128 {
   return v128.shuffle<i32>(even, odd, 0, 2, 4, 6);
 }
 
 /** The upper halves. */
-// @ts-ignore: decorator
 @inline function high(even: v128, odd: v128): v128 {
   return v128.shuffle<i32>(even, odd, 1, 3, 5, 7);
 }
@@ -44,13 +42,11 @@ function words(state: usize, block: i32, out: usize): void {
 }
 
 /** Uniform on [0, 1), a multiple of 2^-24, from the upper bits of a word. */
-// @ts-ignore: decorator
 @inline function unit(word: v128): v128 {
   return f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_u(word, 8)), f32x4.splat(<f32>(1.0 / 16777216)));
 }
 
 /** low + u (high - low), computed in float64 and then rounded. */
-// @ts-ignore: decorator
 @inline function spread(u: v128, start: v128, width: v128): v128 {
   const upper = v128.shuffle<i32>(u, u, 2, 3, 2, 3);
   const first = f64x2.add(start, f64x2.mul(f64x2.promote_low_f32x4(u), width));
@@ -100,14 +96,12 @@ export function advanceRandom(a: AdvanceRandom, from: i32, to: i32): void {
 }
 
 /** Words for elements i to i + 15: in their place, or in the workspace where fewer are wanted. */
-// @ts-ignore: decorator
 @inline function begin(state: usize, y: usize, i: i32, to: i32): usize {
   const out = to - i >= GROUP ? y + (<usize>i << 2) : workspace;
   words(state, i >> 2, out);
   return out;
 }
 
-// @ts-ignore: decorator
 @inline function finish(out: usize, y: usize, i: i32, to: i32): void {
   if (to - i < GROUP) memory.copy(y + (<usize>i << 2), out, <usize>(to - i) << 2);
 }

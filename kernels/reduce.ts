@@ -15,7 +15,6 @@ import { extreme, maxRow, minRow, startOf, sumRow } from "./row-sums";
 @inline const PART: i32 = 16384;
 
 /** Whether the parts are computed by the first phase and joined by the second. */
-// @ts-ignore: decorator
 @inline function hasParts(a: Reduce): bool {
   return a.scratch != 0 && a.count > PART && a.outer * a.inner < 64;
 }
@@ -37,7 +36,6 @@ function reduceRow(x: usize, n: i32, op: i32): f64 {
 }
 
 // Results go out either as 64-bit partial results (`wide`) or, divided, as floats.
-// @ts-ignore: decorator
 @inline function storeSums(y: usize, s0: v128, s1: v128, n: i32, wide: bool, divisor: f64): void {
   if (!wide) {
     const d = f64x2.splat(divisor);
@@ -109,7 +107,6 @@ function sumColumns(x: usize, rows: i32, stride: usize, columns: i32, y: usize, 
   }
 }
 
-// @ts-ignore: decorator
 @inline function extremeColumns(x: usize, rows: i32, columns: i32, y: usize, wide: bool, largest: bool): void {
   const stride = <usize>columns << 2;
   for (let i = 0; i < columns; i += 4, x += 16) {

@@ -27,18 +27,15 @@ export function dotRow(x: usize, y: usize, n: i32): f64 {
   return addLanes(f64x2.add(s0, s1));
 }
 
-// @ts-ignore: decorator
 @inline export function extreme(a: v128, b: v128, largest: bool): v128 {
   return largest ? f32x4.max(a, b) : f32x4.min(a, b);
 }
 
 /** Where the search for an extreme starts. */
-// @ts-ignore: decorator
 @inline export function startOf(largest: bool): f32 {
   return largest ? -Infinity : Infinity;
 }
 
-// @ts-ignore: decorator
 @inline function extremeRow(x: usize, n: i32, largest: bool): f32 {
   let m0 = f32x4.splat(startOf(largest)), m1 = m0, m2 = m0, m3 = m0;
   const end = x + (<usize>n << 2), blocks = x + (<usize>(n & ~15) << 2), vectors = x + (<usize>(n & ~3) << 2);

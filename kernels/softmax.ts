@@ -41,7 +41,6 @@ export function expRow(x: usize, y: usize, n: i32, m: f32): f64 {
  * The logarithm of sums in 64 bits. What rounding them to floats took away is added again, since it is most of the
  * logarithm where a sum is just above 1, as it is where one class is nearly certain.
  */
-// @ts-ignore: decorator
 @inline function logLanes(s0: v128, s1: v128): v128 {
   const sum = narrow(s0, s1), lost = narrow(f64x2.sub(s0, low(sum)), f64x2.sub(s1, high(sum)));
   return f32x4.add(log(sum), f32x4.div(lost, sum));
@@ -56,7 +55,6 @@ export function logOf(sum: f64): f32 {
  * The sums of exp(x - m) over each of `n` columns, or their logarithms; unless `y` is 0 the terms are stored there.
  * Inline, because the compiler warns of exported functions that take vectors.
  */
-// @ts-ignore: decorator
 @inline export function expColumns(x: usize, y: usize, count: i32, stride: usize, n: i32, m: v128, asLog: bool): v128 {
   let s0 = f64x2.splat(0), s1 = s0;
   for (let c = 0; c < count; c++, x += stride) {
@@ -71,7 +69,6 @@ export function logOf(sum: f64): f32 {
   return asLog ? logLanes(s0, s1) : narrow(s0, s1);
 }
 
-// @ts-ignore: decorator
 @inline function logFinish(x: usize, y: usize, m: v128, logSum: v128, n: i32): void {
   storeLanes(y, f32x4.sub(f32x4.sub(loadLanes(x, n), m), logSum), n);
 }
@@ -107,7 +104,6 @@ export function softmax(a: Softmax, from: i32, to: i32): void {
 }
 
 // softmax: dx = y (dy - sum(y dy)); log-softmax: dx = dy - exp(y) sum(dy).
-// @ts-ignore: decorator
 @inline function backwardLanes(y: v128, dy: v128, sum: v128, asLog: bool): v128 {
   return asLog ? f32x4.sub(dy, f32x4.mul(exp(y), sum)) : f32x4.mul(y, f32x4.sub(dy, sum));
 }

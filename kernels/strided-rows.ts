@@ -73,7 +73,6 @@ function seek(rows: Rows, row: i32): void {
 }
 
 /** Moves on by `count` elements, which do not reach beyond the current row. */
-// @ts-ignore: decorator
 @inline export function skip(rows: Rows, count: i32): void {
   const column = rows.column + count;
   if (column < rows.length) {
@@ -84,7 +83,6 @@ function seek(rows: Rows, row: i32): void {
   nextRow(rows);
 }
 
-// @ts-ignore: decorator
 @inline function nextRow(rows: Rows): void {
   const end = changetype<usize>(rows) + AXES + AXIS * rows.outerAxes;
   for (let axis = changetype<usize>(rows) + AXES; axis < end; axis += AXIS) {

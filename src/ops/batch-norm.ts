@@ -1,4 +1,5 @@
 import { isRecording } from "../autograd/mode.js";
+import type { Saved } from "../autograd/node.js";
 import { defineOp, refuseRecording } from "../autograd/op.js";
 import { BackendError, DTypeError, OptionError, ShapeError, TrainingError } from "../core/errors.js";
 import { formatShape, sizeOf } from "../core/shape.js";
@@ -96,33 +97,33 @@ const trainOp = defineOp<TrainOptions>("batchNormTrain", {
     save(stats);
     return y;
   },
-  gradient:
-    ({ has, n, c, s }) =>
-    (saved, dy) => {
-      refuseRecording("batchNorm");
-      const x = saved.input(0);
-      const [needsX, needsWeight, needsBias] = needed(saved.needs, has);
-      const dx = needsX ? like(x) : null;
-      const dweight = needsWeight ? like(x, [c]) : null;
-      const dbias = needsBias ? like(x, [c]) : null;
-      x.backend.call("batchNormBackward", {
-        x: x.storage,
-        dy: dy.storage,
-        weight: has[0] ? saved.input(1).storage : null,
-        stats: saved.extra(0).storage,
-        dx: storageOf(dx),
-        dweight: storageOf(dweight),
-        dbias: storageOf(dbias),
-        n,
-        c,
-        s,
-      });
-      return order(has, dx, dweight, dbias);
-    },
+  gradient: (options) => (saved, dy) => {
+    const { backend, call, gradients } = backwardCall(options, saved, dy);
+    backend.call("batchNormBackward", { ...call, stats: saved.extra(0).storage });
+    return gradients;
+  },
 });
 
-function needed(needs: readonly boolean[], has: readonly [boolean, boolean]): [boolean, boolean, boolean] {
-  return [needs[0]!, has[0] && needs[1]!, has[1] && needs[has[0] ? 2 : 1]!];
+/** What the backward kernels of both modes take, and the gradients that they write. */
+function backwardCall({ has, n, c, s }: Sizes & Pick<TrainOptions, "has">, saved: Saved, dy: Tensor) {
+  refuseRecording("batchNorm");
+  const x = saved.input(0);
+  const { needs } = saved;
+  const dx = needs[0] ? like(x) : null;
+  const dweight = has[0] && needs[1] ? like(x, [c]) : null;
+  const dbias = has[1] && needs[has[0] ? 2 : 1] ? like(x, [c]) : null;
+  const call = {
+    x: x.storage,
+    dy: dy.storage,
+    weight: has[0] ? saved.input(1).storage : null,
+    dx: storageOf(dx),
+    dweight: storageOf(dweight),
+    dbias: storageOf(dbias),
+    n,
+    c,
+    s,
+  };
+  return { backend: x.backend, call, gradients: order(has, dx, dweight, dbias) };
 }
 
 const evalOp = defineOp<EvalOptions>("batchNormEval", {
@@ -137,31 +138,12 @@ const evalOp = defineOp<EvalOptions>("batchNormEval", {
     if (recorded) save(copyOf(mean), copyOf(variance));
     return y;
   },
-  gradient:
-    ({ eps, has, n, c, s }) =>
-    (saved, dy) => {
-      refuseRecording("batchNorm");
-      const x = saved.input(0);
-      const [needsX, needsWeight, needsBias] = needed(saved.needs, has);
-      const dx = needsX ? like(x) : null;
-      const dweight = needsWeight ? like(x, [c]) : null;
-      const dbias = needsBias ? like(x, [c]) : null;
-      x.backend.call("batchNormEvalBackward", {
-        x: x.storage,
-        dy: dy.storage,
-        weight: has[0] ? saved.input(1).storage : null,
-        mean: saved.extra(0).storage,
-        variance: saved.extra(1).storage,
-        dx: storageOf(dx),
-        dweight: storageOf(dweight),
-        dbias: storageOf(dbias),
-        n,
-        c,
-        s,
-        eps,
-      });
-      return order(has, dx, dweight, dbias);
-    },
+  gradient: (options) => (saved, dy) => {
+    const { backend, call, gradients } = backwardCall(options, saved, dy);
+    const [mean, variance] = [saved.extra(0).storage, saved.extra(1).storage];
+    backend.call("batchNormEvalBackward", { ...call, mean, variance, eps: options.eps });
+    return gradients;
+  },
 });
 
 function copyOf(t: Tensor): Tensor {
