@@ -4,7 +4,7 @@ import { watched } from "./machine.mjs";
 import { median } from "./peers/serve.mjs";
 
 /** A run beside which other programs took more of the processors than this is repeated, at most so many times. */
-const DISTURBED = 0.05;
+const QUIET = 0.05;
 const ATTEMPTS = 4;
 /** A participant that cannot do the first steps of a work in this time is left out. */
 const CHECK_MS = 30_000;
@@ -74,7 +74,7 @@ async function compare(ready, notes, field) {
 /** The run least disturbed by other programs. */
 async function runOnce({ participant }, seconds) {
   let best = null;
-  for (let attempt = 0; attempt < ATTEMPTS && !(best?.others < DISTURBED); attempt++) {
+  for (let attempt = 0; attempt < ATTEMPTS && !(best?.others < QUIET); attempt++) {
     const run = await watched([process.pid, participant.child.pid], () => participant.ask({ do: "run", seconds }));
     if (best === null || run.others < best.others) best = run;
   }

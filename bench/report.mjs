@@ -1,4 +1,7 @@
 // Rows to text: a table for the terminal, Markdown for docs/performance.md.
+/** Share of the processors that other programs may take before a row is called unreliable. */
+export const DISTURBED = 0.1;
+
 const TITLES = { torch: "PyTorch", tfjs: "tfjs wasm", jax: "jax-js wasm" };
 
 function number(value) {
@@ -47,7 +50,7 @@ export function noteLines({ rows }) {
         ]
       : []),
     ...Object.entries(row.notes ?? {}).map(([name, note]) => `${row.work}: ${TITLES[name] ?? name}: ${note}`),
-    ...(row.others > 0.1
+    ...(row.others > DISTURBED
       ? [`${row.work}: other programs took ${Math.round(row.others * 100)} % of the processors meanwhile; do not rely on it`]
       : []),
     ...(row.about ? [`${row.work}: ${row.about}`] : []),

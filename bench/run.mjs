@@ -7,7 +7,7 @@ import { at, root } from "../scripts/paths.mjs";
 import { machine } from "./machine.mjs";
 import { measure } from "./measure.mjs";
 import { Field, PEERS } from "./peers/index.mjs";
-import { markdown, terminal } from "./report.mjs";
+import { DISTURBED, markdown, terminal } from "./report.mjs";
 import { families } from "./work/index.mjs";
 
 const HELP = `npm run bench -- [family …] [options]
@@ -77,6 +77,13 @@ function about(work, row) {
   return undefined;
 }
 
+async function measureRow(work, field, settings) {
+  process.stderr.write(`${work.name} …\n`);
+  const row = await measure(work, field, settings);
+  const text = about(work, row);
+  return text ? { ...row, about: text } : row;
+}
+
 async function run(settings) {
   const { works, peers, threads, rounds } = settings;
   const start = { machine: machine(), date: new Date().toISOString().slice(0, 16).replace("T", " "), threads, rounds };
@@ -84,11 +91,12 @@ async function run(settings) {
   const rows = [];
   try {
     for (const name of ["evenkeel", ...peers]) await field.get(name, threads);
-    for (const work of works) {
-      process.stderr.write(`${work.name} …\n`);
-      const row = await measure(work, field, settings);
-      const text = about(work, row);
-      rows.push({ ...row, ...(text ? { about: text } : {}) });
+    for (const work of works) rows.push(await measureRow(work, field, settings));
+    // What was disturbed by other programs gets a second chance, when they may be done.
+    for (const [i, work] of works.entries()) {
+      if (!(rows[i].others > DISTURBED)) continue;
+      const again = await measureRow(work, field, settings);
+      if (again.others < rows[i].others) rows[i] = again;
     }
   } finally {
     field.stop();

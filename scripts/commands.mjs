@@ -80,10 +80,6 @@ const commands = {
   },
   "check:static": checkStatic,
   check: () => all([checkStatic, () => test([])]),
-  "bench:install"() {
-    install(at("bench"), "the packages that the benchmarks compare with");
-    return 0;
-  },
 };
 
 /** Runs a command by name with its arguments and sets the exit code. */

@@ -68,8 +68,9 @@ function batchNormEval({ shape }) {
 }
 
 /**
- * Passes over memory and nothing else, cycling through the four buffers of batch normalization. A call reads one and writes
- * one; two rounds of the work are `passes` calls, so a repetition here is twice the work (see the limit's `half`).
+ * Passes over memory and nothing else, cycling through four buffers like those of batch normalization. A call reads one
+ * buffer and writes another (`op` 0 is neg); the limit's `rounds` says how many times the work's bytes a repetition moves.
+ * "copy" takes the kernel built on memory.copy in place of the load/store loop.
  */
 function passes({ shape, passes: count, how }) {
   const buffers = [0, 1, 2, 3].map(() => tensor(values(shape, 1), shape));
