@@ -132,7 +132,7 @@ export function crossEntropy(x: Tensor, target: Int32Array | Tensor, options: Cr
     throw new ShapeError(`crossEntropy: expected weight [${x.shape[1]}], got ${formatShape(weight.shape)}.`);
   }
   if (weight?.requiresGrad)
-    throw new GradientError("crossEntropy: the derivative for weight is not implemented; pass weight.detach().");
+    throw new GradientError("crossEntropy: class weights have no derivative here; pass weight.detach().");
   const labels = targetOf(x, target, ignoreIndex);
   const inputs = weight ? [x, labels, weight] : [x, labels];
   const y = crossEntropyOp(inputs, { smoothing: labelSmoothing, ignoreIndex, reduction, hasWeight: weight !== undefined });
