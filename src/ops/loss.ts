@@ -131,8 +131,7 @@ export function crossEntropy(x: Tensor, target: Int32Array | Tensor, options: Cr
   if (weight && !sameShape(weight.shape, [x.shape[1]!])) {
     throw new ShapeError(`crossEntropy: expected weight [${x.shape[1]}], got ${formatShape(weight.shape)}.`);
   }
-  if (weight?.requiresGrad)
-    throw new GradientError("crossEntropy: class weights have no derivative here; pass weight.detach().");
+  if (weight?.requiresGrad) throw new GradientError("crossEntropy: class weights have no derivative here; pass weight.detach().");
   const labels = targetOf(x, target, ignoreIndex);
   const inputs = weight ? [x, labels, weight] : [x, labels];
   const y = crossEntropyOp(inputs, { smoothing: labelSmoothing, ignoreIndex, reduction, hasWeight: weight !== undefined });
