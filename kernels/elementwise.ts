@@ -12,7 +12,7 @@ const enum U {
   relu, leakyRelu, sigmoid, tanh, gelu, silu, erf, gaussian,
 }
 const enum D { relu, leakyRelu, sigmoid, tanh, gelu, silu }
-const enum B { add, sub, mul, div, maximum, minimum, pow, greater, greaterEqual, equal }
+const enum B { add, sub, mul, div, maximum, minimum, pow, greater, greaterEqual, equal, keepWhere }
 
 @inline const INVERSE_SQRT_TAU: f32 = 0.3989422804;
 
@@ -151,6 +151,7 @@ export function unaryBackward(a: UnaryBackward, from: i32, to: i32): void {
 @final class Greater { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.gt(a, b), splat(1)); } }
 @final class GreaterEqual { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.ge(a, b), splat(1)); } }
 @final class Equal { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.eq(a, b), splat(1)); } }
+@final class KeepWhere { @inline of(a: v128, b: v128): v128 { return v128.and(f32x4.ne(b, splat(0)), a); } }
 
 @inline function binaryLoop<F>(a: usize, b: usize, y: usize, count: i32, aStep: usize, bStep: usize): void {
   const f = changetype<F>(0), end = y + (<usize>count << 2);
@@ -172,6 +173,7 @@ function binaryRow(op: i32, a: usize, b: usize, y: usize, count: i32, aStep: usi
     case B.greater: return binaryLoop<Greater>(a, b, y, count, aStep, bStep);
     case B.greaterEqual: return binaryLoop<GreaterEqual>(a, b, y, count, aStep, bStep);
     case B.equal: return binaryLoop<Equal>(a, b, y, count, aStep, bStep);
+    case B.keepWhere: return binaryLoop<KeepWhere>(a, b, y, count, aStep, bStep);
     default: unreachable();
   }
 }

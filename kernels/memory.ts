@@ -11,7 +11,7 @@ function fillWords(y: usize, n: i32, value: v128): void {
   for (; y < end; y += 4) v128.store32_lane(y, value, 0);
 }
 
-@inline function copyWords(y: usize, x: usize, n: i32): void {
+@inline export function copyWords(y: usize, x: usize, n: i32): void {
   const bytes = <usize>n << 2;
   if (bytes > SHORT) {
     memory.copy(y, x, bytes);

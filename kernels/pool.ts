@@ -1,6 +1,6 @@
 // Pooling over planes [planes, h, w]; a unit is one plane. Padding takes no part in a maximum and counts as 0 in a sum.
 import {
-  AdaptiveAvgPool2d, AdaptiveAvgPool2dBackward, AvgPool2d, AvgPool2dBackward, MaxPool2d, MaxPool2dBackward,
+  AdaptiveAvgPool2d, AdaptiveAvgPool2dBackward, AvgPool2d, AvgPool2dBackward, MaxPool2d, MaxPool2dBackward, MaxPool2dGather,
 } from "./generated";
 import { addToRow, sumRow, zeroRow } from "./row-sums";
 
@@ -85,6 +85,15 @@ export function maxPool2dBackward(a: MaxPool2dBackward, from: i32, to: i32): voi
     for (let p = <usize>(plane * a.outSize) << 2; p < end; p += 4) {
       const target = dx + (<usize>load<i32>(a.index + p) << 2);
       store<f32>(target, load<f32>(target) + load<f32>(a.dy + p));
+    }
+  }
+}
+
+export function maxPool2dGather(a: MaxPool2dGather, from: i32, to: i32): void {
+  for (let plane = from; plane < to; plane++) {
+    const x = a.x + (<usize>(plane * a.size) << 2), end = <usize>((plane + 1) * a.outSize) << 2;
+    for (let p = <usize>(plane * a.outSize) << 2; p < end; p += 4) {
+      store<f32>(a.y + p, load<f32>(x + (<usize>load<i32>(a.index + p) << 2)));
     }
   }
 }

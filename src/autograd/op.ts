@@ -11,7 +11,7 @@ export interface OpDefinition<Options> {
   /** The rule; written with ops, so that it can be differentiated itself. Absent where no gradient exists. */
   gradient?: (options: Options) => GradientRule;
   /** Inputs that the rule needs (default none). */
-  keepInputs?: readonly number[];
+  keepInputs?: readonly number[] | "all";
   /** Whether the rule needs the output (default false). */
   keepOutput?: boolean;
 }
@@ -35,7 +35,8 @@ export function defineOp<Options = void>(name: string, definition: OpDefinition<
       return output;
     }
     const rule = definition.gradient?.(options) ?? missingRule(name);
-    const kept = inputs.map((t, i) => (definition.keepInputs?.includes(i) ? t : null));
+    const { keepInputs } = definition;
+    const kept = inputs.map((t, i) => (keepInputs === "all" || keepInputs?.includes(i) ? t : null));
     const node = new TapeNode(
       name,
       rule,

@@ -51,12 +51,23 @@ export const kernels = {
     ph: "int", pw: "int", dh: "int", dw: "int", groups: "int", oh: "int", ow: "int",
   },
 
+  // Windows along the depth of volumes x [n, c, d, s] as channels of images y [n, od, c, kd, s].
+  depthWindows: {
+    x: "in", y: "out",
+    n: "int", c: "int", d: "int", s: "int", od: "int", kd: "int", stride: "int", padding: "int", dilation: "int",
+  },
+  depthWindowsBackward: {
+    dy: "in", dx: "out",
+    n: "int", c: "int", d: "int", s: "int", od: "int", kd: "int", stride: "int", padding: "int", dilation: "int",
+  },
+
   // Pooling over planes [planes, h, w].
   maxPool2d: {
     x: "in", y: "out", index: "out",
     planes: "int", h: "int", w: "int", kh: "int", kw: "int", sh: "int", sw: "int", ph: "int", pw: "int", oh: "int", ow: "int",
   },
   maxPool2dBackward: { dy: "in", index: "in", dx: "out", planes: "int", size: "int", outSize: "int" },
+  maxPool2dGather: { x: "in", index: "in", y: "out", planes: "int", size: "int", outSize: "int" },
   avgPool2d: {
     x: "in", y: "out",
     planes: "int", h: "int", w: "int", kh: "int", kw: "int", sh: "int", sw: "int", ph: "int", pw: "int", oh: "int", ow: "int",
@@ -74,17 +85,26 @@ export const kernels = {
   batchNormTrain: {
     x: "in", weight: "in?", bias: "in?", runningMean: "inout?", runningVar: "inout?", counter: "in?", rejected: "inout?",
     y: "out", stats: "out", n: "int", c: "int", s: "int", eps: "float", momentum: "float", cumulative: "int", unbiased: "int",
-    guard: "int",
+    guard: "int", relu: "int",
   },
   batchNormBackward: {
-    x: "in", dy: "in", weight: "in?", stats: "in", dx: "out?", dweight: "out?", dbias: "out?", n: "int", c: "int", s: "int",
+    x: "in", dy: "in", weight: "in?", bias: "in?", stats: "in", dx: "out?", dweight: "out?", dbias: "out?",
+    n: "int", c: "int", s: "int", detached: "int", relu: "int",
   },
   batchNormEval: {
-    x: "in", weight: "in?", bias: "in?", mean: "in", variance: "in", y: "out", n: "int", c: "int", s: "int", eps: "float",
+    x: "in", weight: "in?", bias: "in?", mean: "in", meanLow: "in?", variance: "in", y: "out",
+    n: "int", c: "int", s: "int", eps: "float", relu: "int",
   },
   batchNormEvalBackward: {
-    x: "in", dy: "in", weight: "in?", mean: "in", variance: "in", dx: "out?", dweight: "out?", dbias: "out?",
-    n: "int", c: "int", s: "int", eps: "float",
+    x: "in", dy: "in", weight: "in?", bias: "in?", mean: "in", meanLow: "in?", variance: "in",
+    dx: "out?", dweight: "out?", dbias: "out?", n: "int", c: "int", s: "int", eps: "float", relu: "int",
+  },
+  // Moments are [3, c]: mean (high part), mean (low part), biased variance. parts is [k, 3, c], counts int32[k].
+  channelMoments: { x: "in", moments: "out", n: "int", c: "int", s: "int" },
+  mergeMoments: { parts: "in", counts: "in", moments: "out", k: "int", c: "int" },
+  updateRunning: {
+    moments: "in", count: "in", runningMean: "inout", runningVar: "inout", counter: "in?", rejected: "inout?", c: "int",
+    momentum: "float", cumulative: "int", unbiased: "int", guard: "int",
   },
 
   // Softmax and cross-entropy over the middle axis of [outer, count, inner].
@@ -133,8 +153,11 @@ export const unaryOps = [
 /** Operations of `unaryBackward`: dx from dy and u: the output for sigmoid and tanh, either for relu, the input for the rest. */
 export const unaryBackwardOps = ["relu", "leakyRelu", "sigmoid", "tanh", "gelu", "silu"] as const;
 
-/** Operations of `binary`. Comparisons give 1 or 0. */
-export const binaryOps = ["add", "sub", "mul", "div", "maximum", "minimum", "pow", "greater", "greaterEqual", "equal"] as const;
+/** Operations of `binary`. Comparisons give 1 or 0; keepWhere is a where b is not 0, else 0. */
+// biome-ignore format: a list to be read in its order
+export const binaryOps = [
+  "add", "sub", "mul", "div", "maximum", "minimum", "pow", "greater", "greaterEqual", "equal", "keepWhere",
+] as const;
 
 /** Operations of `reduce`. */
 export const reduceOps = ["sum", "mean", "max", "min"] as const;

@@ -1,11 +1,12 @@
-import { OptionError, ShapeError } from "../core/errors.js";
+import { ShapeError } from "../core/errors.js";
 import { formatShape } from "../core/shape.js";
 import { currentBackend } from "../engine/current.js";
 import { conv2d } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
+import { checkChannels, describeConvolution } from "./convolution.js";
 import { layerDefault } from "./init.js";
 import { Module } from "./module.js";
-import { checkInteger, formatPair, type Pair, toPair } from "./options.js";
+import { type Pair, toPair } from "./options.js";
 
 export interface Conv2dOptions {
   /** Distance between neighbouring windows (default 1). A larger stride gives a smaller image. */
@@ -54,19 +55,12 @@ export class Conv2d extends Module {
     { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true }: Conv2dOptions = {},
   ) {
     super();
-    checkInteger("Conv2d", "inChannels", inChannels);
-    checkInteger("Conv2d", "outChannels", outChannels);
-    checkInteger("Conv2d", "groups", groups);
+    checkChannels("Conv2d", inChannels, outChannels, groups);
     this.kernelSize = toPair("Conv2d", "kernelSize", kernelSize);
     this.stride = toPair("Conv2d", "stride", stride);
     this.padding = toPair("Conv2d", "padding", padding, 0);
     this.dilation = toPair("Conv2d", "dilation", dilation);
     this.groups = groups;
-    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
-      throw new OptionError(
-        `Conv2d: expected groups to divide inChannels and outChannels, got groups = ${groups} for ${inChannels} and ${outChannels}.`,
-      );
-    }
     const backend = currentBackend();
     this.weight = this.parameter("weight", Tensor.empty(backend, [outChannels, inChannels / groups, ...this.kernelSize]));
     this.bias = this.parameter("bias", bias ? Tensor.empty(backend, [outChannels]) : null);
@@ -90,11 +84,6 @@ export class Conv2d extends Module {
   }
 
   protected override describe(): string {
-    const { kernelSize, stride, padding, dilation, groups } = this;
-    let text = `${this.inChannels}, ${this.outChannels}, kernelSize = ${formatPair(kernelSize)}, stride = ${formatPair(stride)}`;
-    if (formatPair(padding) !== "0") text += `, padding = ${formatPair(padding)}`;
-    if (formatPair(dilation) !== "1") text += `, dilation = ${formatPair(dilation)}`;
-    if (groups !== 1) text += `, groups = ${groups}`;
-    return this.bias === null ? `${text}, bias = false` : text;
+    return describeConvolution(this);
   }
 }

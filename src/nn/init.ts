@@ -116,7 +116,7 @@ export function xavierNormal(t: Tensor, gain = 1): Tensor {
   return normal(t, 0, xavierStd(t, gain));
 }
 
-/** How PyTorch begins Linear and Conv2d: every value uniform in ±1 / √fanIn. */
+/** How PyTorch begins Linear and the convolutions: every value uniform in ±1 / √fanIn. */
 export function layerDefault(weight: Tensor, bias: Tensor | null): void {
   const { fanIn } = fans(weight);
   kaimingUniform(weight, { a: Math.sqrt(5) });

@@ -1,4 +1,4 @@
-import { OptionError } from "../core/errors.js";
+import { OptionError, TrainingError } from "../core/errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type ForwardHook, type ForwardPreHook, HookList, type RemoveHook } from "./hooks.js";
 import { type LoadOptions, type LoadResult, loadState, type StateEntry } from "./state-dict.js";
@@ -28,6 +28,8 @@ export abstract class Module {
   private readonly ownParameters = new Map<string, Tensor>();
   private readonly ownBuffers = new Map<string, StateEntry & { persistent: boolean }>();
   private readonly ownChildren = new Map<string, Module>();
+  /** Where the module was last made a child. */
+  private place: { parent: Module; name: string } | null = null;
   private readonly preHooks = new HookList<ForwardPreHook>();
   private readonly hooks = new HookList<ForwardHook>();
 
@@ -53,11 +55,40 @@ export abstract class Module {
     return tensor;
   }
 
+  /** Takes the declaration of a parameter back. */
+  protected removeParameter(name: string): void {
+    this.ownParameters.get(name)?.dispose();
+    this.ownParameters.delete(name);
+  }
+
+  /** Takes the declaration of a buffer back. */
+  protected removeBuffer(name: string): void {
+    this.ownBuffers.get(name)?.tensor.dispose();
+    this.ownBuffers.delete(name);
+  }
+
   /** Declares a child and returns it. */
   protected child<T extends Module>(name: string, module: T): T {
     this.checkName(name);
-    this.ownChildren.set(name, module);
+    this.adopt(name, module);
     return module;
+  }
+
+  private adopt(name: string, module: Module): void {
+    this.ownChildren.set(name, module);
+    module.place = { parent: this, name };
+  }
+
+  /** Where the module is in the network, as in the keys of `stateDict`: "2.branch.1"; "" for the outermost. */
+  get path(): string {
+    if (this.place === null) return "";
+    const { parent, name } = this.place;
+    return parent.path === "" ? name : `${parent.path}.${name}`;
+  }
+
+  /** Name of the class and, within a network, the path: what errors begin with. */
+  protected get who(): string {
+    return this.path === "" ? this.typeName : `${this.typeName} (layer "${this.path}")`;
   }
 
   private checkName(name: string): void {
@@ -79,7 +110,8 @@ export abstract class Module {
       const names = [...this.ownChildren.keys()].join(", ") || "none";
       throw new OptionError(`${this.typeName}.replaceChild: expected the name of a child (${names}), got "${name}".`);
     }
-    this.ownChildren.set(name, module);
+    old.place = null;
+    this.adopt(name, module);
     const properties = this as unknown as Record<string, unknown>;
     for (const key of Object.keys(properties)) if (properties[key] === old) properties[key] = module;
     return old;
@@ -90,14 +122,60 @@ export abstract class Module {
   /** Runs the module: hooks before, `forward`, hooks after. */
   call(...inputs: Parameters<this["forward"]>): Tensor {
     if (!this.hasHooks) return this.forward(...(inputs as Tensor[]));
-    let current: readonly Tensor[] = inputs as Tensor[];
+    const seen = this.before(inputs as Tensor[]);
+    return this.after(seen, this.forward(...seen));
+  }
+
+  /** The inputs after the hooks before `forward`. */
+  private before(inputs: readonly Tensor[]): readonly Tensor[] {
+    let current = inputs;
     for (const hook of this.preHooks.list()) {
       const changed = hook(this, current);
       if (changed) current = changed instanceof Tensor ? [changed] : changed;
     }
-    let output = this.forward(...current);
-    for (const hook of this.hooks.list()) output = hook(this, current, output) || output;
+    return current;
+  }
+
+  /** The output after the hooks behind `forward`. */
+  private after(inputs: readonly Tensor[], y: Tensor): Tensor {
+    let output = y;
+    for (const hook of this.hooks.list()) output = hook(this, inputs, output) || output;
     return output;
+  }
+
+  /** Whether, as things are, an example's output depends on the others in the batch (through this module, not its children). */
+  get mixesExamples(): boolean {
+    return false;
+  }
+
+  /**
+   * Runs all parts of one batch together: every batch normalization normalizes each part by the statistics of the whole, and
+   * moves its running values once, so that outputs and gradients are those of one big batch, in less memory. The loss is
+   * then summed over the parts, and `backward` called once.
+   *
+   * Memory: between batch normalizations only their inputs are kept; `backward` computes the rest again. Modules of your own
+   * that have batch normalization below them say how their parts advance by `forwardTogether`.
+   *
+   * @param parts inputs, [Nᵢ, …] each
+   * @returns the outputs, in order
+   * @throws TrainingError if a module mixes the examples of a batch and has no rule for parts
+   */
+  callTogether(parts: readonly Tensor[]): Tensor[] {
+    if (!this.hasHooks) return this.forwardTogether(parts);
+    const seen = parts.map((x) => this.before([x])[0]!);
+    return this.forwardTogether(seen).map((y, i) => this.after([seen[i]!], y));
+  }
+
+  /** What `callTogether` computes, without hooks; as a rule part after part. */
+  forwardTogether(parts: readonly Tensor[]): Tensor[] {
+    const mixing = this.modules().find((module) => module.mixesExamples);
+    if (mixing !== undefined) {
+      throw new TrainingError(
+        `${this.who}: expected a module that has a rule for parts of a batch, since ${mixing.who} mixes the examples of a batch; ` +
+          "write forwardTogether, or build it of Sequential and Residual.",
+      );
+    }
+    return parts.map((x) => this.forward(x));
   }
 
   /** Whether anybody looks at what goes in or comes out of this very module (not of its children). */
@@ -165,6 +243,7 @@ export abstract class Module {
     const found = new Map<string, Tensor>();
     const seen = new Set<Tensor>();
     for (const [path, module] of this.namedModules()) {
+      module.checkReady();
       for (const [name, tensor] of own(module)) {
         if (seen.has(tensor)) continue;
         seen.add(tensor);
@@ -193,11 +272,32 @@ export abstract class Module {
    * @throws StateDictError naming every key that is missing, unexpected, of another shape or dtype, or of impossible value
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): LoadResult {
-    return loadState(`${this.typeName}.loadStateDict`, this.stateEntries(), state, options);
+    const modules = [...this.namedModules()];
+    const undo = modules.map(([path, module]) => module.prepareLoad(partOf(state, path)));
+    try {
+      const result = loadState(`${this.typeName}.loadStateDict`, this.stateEntries(), state, options);
+      for (const [path, module] of modules) module.afterLoad(partOf(state, path));
+      return result;
+    } catch (error) {
+      for (const fn of undo.reverse()) fn?.();
+      throw error;
+    }
   }
+
+  /** Refuses to show parameters and buffers that are not there yet; for modules that learn their sizes from data. */
+  protected checkReady(): void {}
+
+  /** Before a load: makes room for what `state` has under this module's own keys. Returns what takes it back if the load fails. */
+  protected prepareLoad(_state: ReadonlyMap<string, Tensor>): (() => void) | undefined {
+    return undefined;
+  }
+
+  /** After a load: takes over what the module keeps outside its tensors. */
+  protected afterLoad(_state: ReadonlyMap<string, Tensor>): void {}
 
   /** A module that is used twice appears under both keys. */
   private stateEntries(prefix = "", into = new Map<string, StateEntry>()): Map<string, StateEntry> {
+    this.checkReady();
     for (const [name, tensor] of this.ownParameters) into.set(prefix + name, { tensor });
     for (const [name, entry] of this.ownBuffers) if (entry.persistent) into.set(prefix + name, entry);
     for (const [name, child] of this.ownChildren) child.stateEntries(`${prefix}${name}.`, into);
@@ -267,4 +367,11 @@ export abstract class Module {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
+}
+
+/** The entries under `path`, without it. */
+function partOf(state: ReadonlyMap<string, Tensor>, path: string): Map<string, Tensor> {
+  const prefix = path === "" ? "" : `${path}.`;
+  const own = [...state].filter(([key]) => key.startsWith(prefix));
+  return new Map(own.map(([key, value]) => [key.slice(prefix.length), value]));
 }

@@ -30,4 +30,9 @@ export class Residual extends Module {
     const kept = this.shortcut === null ? x : this.shortcut.call(x);
     return add(this.branch.call(x), kept);
   }
+
+  override forwardTogether(parts: readonly Tensor[]): Tensor[] {
+    const kept = this.shortcut === null ? parts : this.shortcut.callTogether(parts);
+    return this.branch.callTogether(parts).map((y, i) => add(y, kept[i]!));
+  }
 }

@@ -1,11 +1,15 @@
 import { OptionError } from "../core/errors.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { BatchNorm } from "./batch-norm-base.js";
 import { Module } from "./module.js";
+import { ReLU } from "./relu.js";
+import { runTogether } from "./together.js";
 
 /**
  * Modules one after the other: the output of each is the input of the next. Without any it returns its input.
  *
- * Training or evaluation mode is passed on to all. State keys begin with the position: "0.weight", "1.running_mean".
+ * Training or evaluation mode is passed on to all. A batch normalization and the ReLU behind it are one pass over memory, with
+ * the same bits, unless one of them has hooks. State keys begin with the position: "0.weight", "1.running_mean".
  *
  * @param modules in the order in which they run
  * Shapes: those of the first module's input → those of the last one's output.
@@ -43,8 +47,37 @@ export class Sequential extends Module implements Iterable<Module> {
   }
 
   forward(x: Tensor): Tensor {
+    const modules = this.children();
     let y = x;
-    for (const module of this.children()) y = module.call(y);
+    for (let i = 0; i < modules.length; i++) {
+      const module = modules[i]!;
+      if (module instanceof BatchNorm && isPlainRelu(modules[i + 1]) && !module.hasHooks) {
+        y = module.forwardRelu(y);
+        i++;
+      } else y = module.call(y);
+    }
     return y;
+  }
+
+  override forwardTogether(parts: readonly Tensor[]): Tensor[] {
+    return runTogether([...flattened(this)], parts);
+  }
+}
+
+/** Whether the module is of this class and of none derived from it, whose `forward` may be another. */
+function isExactly(module: Module, type: new () => Module): boolean {
+  return Object.getPrototypeOf(module) === type.prototype;
+}
+
+/** Whether a ReLU can be computed with the batch normalization before it: nobody looks in between or at it. */
+function isPlainRelu(module: Module | undefined): boolean {
+  return module !== undefined && isExactly(module, ReLU) && !module.hasHooks;
+}
+
+/** The modules in the order in which they run, those of inner sequences included. */
+function* flattened(sequence: Sequential): Iterable<Module> {
+  for (const module of sequence) {
+    if (isExactly(module, Sequential) && !module.hasHooks) yield* flattened(module as Sequential);
+    else yield module;
   }
 }

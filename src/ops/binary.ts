@@ -23,14 +23,14 @@ function run(name: BinaryName, a: Tensor, b: Tensor): Tensor {
 /** Gradient of the broadcast operand from dy and both operands. */
 type Side = (dy: Tensor, a: () => Tensor, b: () => Tensor) => Tensor;
 
-function binaryOp(name: BinaryName, keepInputs: readonly number[], sides: readonly [Side, Side] | null) {
+function binaryOp(name: BinaryName, keepInputs: readonly number[], sides: readonly [Side, Side | null] | null) {
   const op = defineOp(name, {
     keepInputs,
     forward: ([a, b]) => run(name, a!, b!),
     gradient: () => (saved, dy) => {
       const a = () => saved.input(0);
       const b = () => saved.input(1);
-      return [0, 1].map((i) => (saved.needs[i] && sides ? sides[i]!(dy, a, b).sumTo(saved.shapes[i]!) : null));
+      return [0, 1].map((i) => (saved.needs[i] ? (sides?.[i]?.(dy, a, b).sumTo(saved.shapes[i]!) ?? null) : null));
     },
   });
   return (a: Operand, b: Operand): Tensor => {
@@ -84,6 +84,8 @@ export const greater = binaryOp("greater", [], null);
 export const greaterEqual = binaryOp("greaterEqual", [], null);
 /** 1 where a = b, else 0; no gradient. */
 export const equal = binaryOp("equal", [], null);
+/** a where b is not 0, else 0, whatever a is there (NaN, too); no gradient for b. */
+export const keepWhere = binaryOp("keepWhere", [1], [(dy, _a, b) => keepWhere(dy, b()), null]);
 
 /** 1 where a > b, ½ where they are equal, else 0. */
 function share(a: Tensor, b: Tensor): Tensor {

@@ -1,8 +1,7 @@
 import { defineOp, type Op } from "../autograd/op.js";
-import { OptionError, ShapeError } from "../core/errors.js";
-import { formatShape, type Shape } from "../core/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkFloat, like, storageOf } from "./operand.js";
+import { convolutionOf, extentsOf, type PlanarGeometry as Geometry, planarGeometry } from "./conv-geometry.js";
+import { like, storageOf } from "./operand.js";
 import { sumChannels } from "./sum-channels.js";
 
 /** One number for both axes, or [height, width]. */
@@ -21,55 +20,11 @@ export interface Conv2dOptions {
 
 /** Both numbers of a pair, checked to be integers of at least `least`. */
 export function pairOf(who: string, what: string, value: Pair, least: number): [number, number] {
-  const pair = typeof value === "number" ? [value, value] : [...value];
-  if (pair.length !== 2 || pair.some((n) => !Number.isInteger(n) || n < least)) {
-    throw new OptionError(
-      `${who}: expected ${what} to be an integer of at least ${least} or a pair of them, got ${JSON.stringify(value)}.`,
-    );
-  }
-  return pair as [number, number];
+  return extentsOf(who, what, value, least, 2) as [number, number];
 }
 
-/** Scalars of the convolution kernels. */
-function geometryOf(x: Shape, weight: Shape, options: Conv2dOptions) {
-  const who = "conv2d";
-  const [sh, sw] = pairOf(who, "stride", options.stride ?? 1, 1);
-  const [ph, pw] = pairOf(who, "padding", options.padding ?? 0, 0);
-  const [dh, dw] = pairOf(who, "dilation", options.dilation ?? 1, 1);
-  const groups = options.groups ?? 1;
-  if (x.length !== 4 || weight.length !== 4) {
-    throw new ShapeError(
-      `conv2d: expected input [N, C, H, W] and weight [O, C / groups, kH, kW], got ${formatShape(x)} and ${formatShape(weight)}.`,
-    );
-  }
-  const [n, ci, h, w] = x as [number, number, number, number];
-  const [co, inG, kh, kw] = weight as [number, number, number, number];
-  if (ci < 1 || weight.includes(0)) {
-    throw new ShapeError(
-      `conv2d: expected at least one channel and one tap, got input ${formatShape(x)} and weight ${formatShape(weight)}.`,
-    );
-  }
-  if (!Number.isInteger(groups) || groups < 1 || ci % groups !== 0 || co % groups !== 0) {
-    throw new OptionError(`conv2d: expected groups to divide the ${ci} input and ${co} output channels, got ${groups}.`);
-  }
-  if (ci !== inG * groups) {
-    throw new ShapeError(
-      `conv2d: expected input [N, ${inG * groups}, H, W], got ${formatShape(x)}: the weight is ${formatShape(weight)}, groups ${groups}.`,
-    );
-  }
-  const oh = Math.floor((h + 2 * ph - dh * (kh - 1) - 1) / sh) + 1;
-  const ow = Math.floor((w + 2 * pw - dw * (kw - 1) - 1) / sw) + 1;
-  if (oh < 1 || ow < 1) {
-    throw new ShapeError(
-      `conv2d: the kernel [${kh}, ${kw}] is larger than the padded input: got ${formatShape(x)}, padding [${ph}, ${pw}].`,
-    );
-  }
-  return { n, ci, h, w, co, kh, kw, sh, sw, ph, pw, dh, dw, groups, oh, ow };
-}
-
-type Geometry = ReturnType<typeof geometryOf>;
-
-const conv2dOp: Op<Geometry> = defineOp<Geometry>("conv2d", {
+/** Inputs x, weight and, if there is one, bias. */
+export const conv2dOp: Op<Geometry> = defineOp<Geometry>("conv2d", {
   keepInputs: [0, 1],
   forward: ([x, weight, bias], g) => {
     const y = like(x!, [g.n, g.co, g.oh, g.ow]);
@@ -84,7 +39,8 @@ const conv2dOp: Op<Geometry> = defineOp<Geometry>("conv2d", {
   ],
 });
 
-const conv2dBackwardInput: Op<Geometry> = defineOp<Geometry>("conv2dBackwardInput", {
+/** Inputs dy and weight; the geometry is that of the convolution. */
+export const conv2dBackwardInput: Op<Geometry> = defineOp<Geometry>("conv2dBackwardInput", {
   keepInputs: [0, 1],
   forward: ([dy, weight], g) => {
     const dx = like(dy!, [g.n, g.ci, g.h, g.w]);
@@ -122,10 +78,6 @@ const conv2dBackwardWeight: Op<Geometry> = defineOp<Geometry>("conv2dBackwardWei
  * @returns [N, O, H', W'] with H' = ⌊(H + 2·padding − dilation·(kH − 1) − 1) / stride⌋ + 1
  */
 export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: Conv2dOptions = {}): Tensor {
-  checkFloat("conv2d", x, weight, bias);
-  const g = geometryOf(x.shape, weight.shape, options);
-  if (bias && (bias.rank !== 1 || bias.shape[0] !== g.co)) {
-    throw new ShapeError(`conv2d: expected bias [${g.co}], got ${formatShape(bias.shape)}.`);
-  }
-  return conv2dOp(bias ? [x, weight, bias] : [x, weight], g);
+  const { axes, ...channels } = convolutionOf("conv2d", ["H", "W"], [x, weight, bias], options);
+  return conv2dOp(bias ? [x, weight, bias] : [x, weight], planarGeometry(channels, axes[0]!, axes[1]!));
 }

@@ -1,7 +1,13 @@
-export { type BatchNormOptions, batchNorm } from "./batch-norm.js";
-export { add, div, equal, greater, greaterEqual, maximum, minimum, mul, sub } from "./binary.js";
+export { type ByMomentsOptions, batchNormByMoments, channelMoments } from "./batch-moments.js";
+export { type BatchNormResult, batchNorm, batchNormWithStats } from "./batch-norm.js";
+export type { BatchNormOptions } from "./batch-norm-options.js";
+export { add, div, equal, greater, greaterEqual, keepWhere, maximum, minimum, mul, sub } from "./binary.js";
 export { type Conv2dOptions, conv2d, type Pair } from "./conv.js";
+export { type ConvTranspose2dOptions, convTranspose2d } from "./conv-transpose.js";
+export { type Conv1dOptions, conv1d } from "./conv1d.js";
+export { type Conv3dOptions, conv3d, type Triple } from "./conv3d.js";
 export { dropout } from "./dropout.js";
+export { type IterNormOptions, iterNorm } from "./iter-norm.js";
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from "./loss.js";
 export { linear, type MatmulOptions, matmul } from "./matmul.js";
 export { type AvgPoolOptions, adaptiveAvgPool2d, avgPool2d, maxPool2d, type PoolOptions } from "./pool.js";
@@ -28,3 +34,4 @@ export {
   square,
   tanh,
 } from "./unary.js";
+export { type WeightStandardizationOptions, weightStandardization } from "./weight-standardization.js";

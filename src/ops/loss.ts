@@ -1,11 +1,14 @@
+import { isRecording } from "../autograd/mode.js";
+import type { Saved } from "../autograd/node.js";
 import { defineOp } from "../autograd/op.js";
 import { DataError, DTypeError, GradientError, OptionError, ShapeError } from "../core/errors.js";
-import { formatShape, sameShape, sizeOf } from "../core/shape.js";
+import { formatShape, type Shape, sameShape, sizeOf } from "../core/shape.js";
 import { withBackend } from "../engine/current.js";
-import { tensor } from "../tensor/create.js";
+import { full, tensor } from "../tensor/create.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkFloat, like, storageOf } from "./operand.js";
+import { softmax } from "./softmax.js";
 
 /** How losses of single examples become one: "mean" (weighted where there are class weights), "sum", or "none". */
 export type Reduction = "mean" | "sum" | "none";
@@ -57,34 +60,42 @@ const crossEntropyOp = defineOp<Options>("crossEntropy", {
     (reduction === "none" ? total : loss).dispose();
     return reduction === "none" ? loss : total;
   },
-  gradient:
-    ({ smoothing, ignoreIndex, reduction, hasWeight }) =>
-    (saved, dloss) => {
-      const inputs = [saved.input(0), saved.input(1), saved.extra(0), saved.extra(1), dloss];
-      if (hasWeight) inputs.push(saved.input(2));
-      return [crossEntropyBackwardOp(inputs, { smoothing, ignoreIndex, reduction, hasWeight })];
-    },
+  gradient: (options) => (saved, dloss) => [
+    isRecording() ? composedBackward(saved, dloss, options) : kernelBackward(saved, saved.extra(0), dloss, options),
+  ],
 });
 
-const crossEntropyBackwardOp = defineOp<Options>("crossEntropyBackward", {
-  forward: ([x, target, lse, totalWeight, dloss, weight], { smoothing, ignoreIndex, reduction }) => {
-    const dx = like(x!);
-    if (dx.size === 0) return dx;
-    x!.backend.call("crossEntropyBackward", {
-      x: x!.storage,
-      target: target!.storage,
-      weight: storageOf(weight),
-      lse: lse!.storage,
-      totalWeight: reduction === "none" ? null : totalWeight!.storage,
-      dloss: dloss!.storage,
-      dx: dx.storage,
-      ...sizesOf(x!),
-      smoothing,
-      ignoreIndex,
-    });
-    return dx;
-  },
-});
+/** dx = dloss · (softmax(x) · Σ c − c), where c is the weight of each class in the loss; softmax(x) is exp(x − lse). */
+function kernelBackward(saved: Saved, lse: Tensor, dloss: Tensor, options: Options): Tensor {
+  const x = saved.input(0);
+  const dx = like(x);
+  if (dx.size === 0) return dx;
+  const { smoothing, ignoreIndex, reduction, hasWeight } = options;
+  x.backend.call("crossEntropyBackward", {
+    x: x.storage,
+    target: saved.input(1).storage,
+    weight: hasWeight ? saved.input(2).storage : null,
+    lse: lse.storage,
+    totalWeight: reduction === "none" ? null : saved.extra(1).storage,
+    dloss: dloss.storage,
+    dx: dx.storage,
+    ...sizesOf(x),
+    smoothing,
+    ignoreIndex,
+  });
+  return dx;
+}
+
+/** The same from ops on x and dloss, for createGraph. */
+function composedBackward(saved: Saved, dloss: Tensor, options: Options): Tensor {
+  const x = saved.input(0);
+  // With lse = ∞ the kernel takes the softmax for 0: what it gives for dloss = 1 is −c.
+  const constant = (shape: Shape, value: number) => withBackend(x.backend, () => full(shape, value));
+  const minusC = kernelBackward(saved, constant(saved.extra(0).shape, Infinity), constant(dloss.shape, 1), options);
+  const [n, ...inner] = dloss.shape;
+  const each = options.reduction === "none" ? dloss.reshape([n!, 1, ...inner]) : dloss;
+  return minusC.sub(softmax(x, 1).mul(minusC.sum(1, true))).mul(each);
+}
 
 /** Labels from JavaScript, checked one by one; labels that are tensors already are trusted (a wrong one gives NaN). */
 function targetOf(x: Tensor, target: Int32Array | Tensor, ignoreIndex: number): Tensor {

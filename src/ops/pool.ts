@@ -58,7 +58,13 @@ const maxPoolOp = defineOp<Windows>("maxPool2d", {
   gradient: (g) => (saved, dy) => [maxPoolBackwardOp([dy, saved.extra(0)], { g, shape: saved.shapes[0]! })],
 });
 
-const maxPoolBackwardOp = defineOp<{ g: Windows; shape: readonly number[] }>("maxPool2dBackward", {
+interface MaxPoolBackward {
+  g: Windows;
+  shape: readonly number[];
+}
+
+const maxPoolBackwardOp: Op<MaxPoolBackward> = defineOp<MaxPoolBackward>("maxPool2dBackward", {
+  keepInputs: [1],
   forward: ([dy, index], { g, shape }) => {
     const dx = like(dy!, shape);
     const { planes, h, w, oh, ow } = g;
@@ -73,6 +79,22 @@ const maxPoolBackwardOp = defineOp<{ g: Windows; shape: readonly number[] }>("ma
     });
     return dx;
   },
+  // Which pixels were largest is given here, so this is linear in dy.
+  gradient: (options) => (saved, ddx) => [maxPoolGatherOp([ddx, saved.input(1)], options)],
+});
+
+/** The pixels at the positions that a maximum pooling chose. */
+const maxPoolGatherOp: Op<MaxPoolBackward> = defineOp<MaxPoolBackward>("maxPool2dGather", {
+  keepInputs: [1],
+  forward: ([x, index], { g }) => {
+    const y = like(x!, index!.shape);
+    if (y.size === 0) return y;
+    const { planes, h, w, oh, ow } = g;
+    const call = { x: x!.storage, index: index!.storage, y: y.storage };
+    x!.backend.call("maxPool2dGather", { ...call, planes, size: h * w, outSize: oh * ow });
+    return y;
+  },
+  gradient: (options) => (saved, dy) => [maxPoolBackwardOp([dy, saved.input(1)], options)],
 });
 
 /** The largest value of each window: [N, C, H, W] → [N, C, H', W']. Where several are largest, the first gets the gradient. */

@@ -1,6 +1,7 @@
 import { OptionError } from "../core/errors.js";
 import type { Backend, Storage } from "../engine/backend.js";
 import { currentBackend } from "../engine/current.js";
+import { Tensor } from "./tensor.js";
 
 const states = new WeakMap<Backend, Storage>();
 let nextSeed = 0;
@@ -47,4 +48,25 @@ export function setRandomState(state: Int32Array): void {
   if (state.length !== 4) throw new OptionError(`setRandomState: expected 4 integers, got ${state.length}.`);
   const backend = currentBackend();
   backend.write(stateOf(backend), state);
+}
+
+/** A copy of the state of random numbers on a backend, which stays there. */
+export function randomStateOf(backend: Backend): Tensor {
+  const copy = Tensor.empty(backend, [4], "int32");
+  backend.call("copy", { x: stateOf(backend), y: copy.storage, n: 4 });
+  return copy;
+}
+
+/** Runs `fn` with the random numbers that followed `state`, and goes on afterwards as if nothing had been drawn. */
+export function withRandomState<T>(state: Tensor, fn: () => T): T {
+  const { backend } = state;
+  const own = stateOf(backend);
+  const now = randomStateOf(backend);
+  backend.call("copy", { x: state.storage, y: own, n: 4 });
+  try {
+    return fn();
+  } finally {
+    backend.call("copy", { x: now.storage, y: own, n: 4 });
+    now.dispose();
+  }
 }

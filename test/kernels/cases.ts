@@ -3,9 +3,11 @@ import { batchNormCases } from "./cases/batch-norm.js";
 import type { CaseTable } from "./cases/case.js";
 import { convCases } from "./cases/conv.js";
 import { crossEntropyCases } from "./cases/cross-entropy.js";
+import { depthWindowsCases } from "./cases/depth-windows.js";
 import { elementwiseCases } from "./cases/elementwise.js";
 import { matmulCases } from "./cases/matmul.js";
 import { memoryCases } from "./cases/memory.js";
+import { momentCases } from "./cases/moments.js";
 import { optimizerCases } from "./cases/optimizers.js";
 import { poolCases } from "./cases/pool.js";
 import { randomCases } from "./cases/random.js";
@@ -19,8 +21,10 @@ export const cases: CaseTable<KernelName> = {
   ...reduceCases,
   ...matmulCases,
   ...convCases,
+  ...depthWindowsCases,
   ...poolCases,
   ...batchNormCases,
+  ...momentCases,
   ...softmaxCases,
   ...crossEntropyCases,
   ...optimizerCases,

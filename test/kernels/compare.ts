@@ -31,6 +31,11 @@ const tolerances: { readonly [K in KernelName]?: Tolerance } = {
   binary: element,
   argmax: exact,
   maxPool2d: exact,
+  channelMoments: element,
+  mergeMoments: element,
+  updateRunning: element,
+  maxPool2dGather: exact,
+  depthWindows: exact,
   sgd: element,
   adam: element,
   rmsprop: element,
@@ -75,9 +80,16 @@ export function bitDifference(a: HostArray, b: HostArray): string | null {
   return `[${i}] is ${a[i]} and ${b[i]}`;
 }
 
+/** Outputs [3, c] that begin with a mean in two parts, and what the standard deviation is by the third row. */
+const momentOutputs: { readonly [output: string]: (third: number) => number } = {
+  "batchNormTrain stats": (inverseStd) => 1 / inverseStd,
+  "channelMoments moments": Math.sqrt,
+  "mergeMoments moments": Math.sqrt,
+};
+
 /**
- * What is compared of the outputs `got`, and with what. The stats of batchNormTrain split the mean over two rows, which
- * backends do differently: compared are the error of the sum of both, in standard deviations, with 0, and 1/std.
+ * What is compared of the outputs `got`, and with what. Moments split the mean over two rows, which backends do differently:
+ * compared are the error of the sum of both, in standard deviations, with 0, and the third row.
  * Where the mean is not finite, any such value will do.
  */
 export function comparable(
@@ -87,14 +99,18 @@ export function comparable(
 ): [name: string, got: HostArray, want: HostArray][] {
   return [...want].flatMap(([name, values]): [string, HostArray, HostArray][] => {
     const own = got.get(name)!;
-    if (kernel !== "batchNormTrain" || name !== "stats") return [[name, own, values]];
+    const stdOf = momentOutputs[`${kernel} ${name}`];
+    if (stdOf === undefined) return [[name, own, values]];
     const c = values.length / 3;
-    const mean = (stats: HostArray, k: number): number => stats[k]! + stats[c + k]!;
-    const error = Float64Array.from({ length: c }, (_, k) => (mean(own, k) - mean(values, k)) * values[2 * c + k]!);
+    const mean = (moments: HostArray, k: number): number => moments[k]! + moments[c + k]!;
+    const error = Float64Array.from({ length: c }, (_, k) => {
+      const difference = mean(own, k) - mean(values, k);
+      return difference === 0 ? 0 : difference / stdOf(values[2 * c + k]!);
+    });
     const none = Float64Array.from({ length: c }, (_, k) => mean(values, k) * 0);
     return [
-      ["stats, mean ", error, none],
-      ["stats, 1/std ", own.slice(2 * c), values.slice(2 * c)],
+      [`${name}, mean `, error, none],
+      [`${name}, third row `, own.slice(2 * c), values.slice(2 * c)],
     ];
   });
 }

@@ -94,18 +94,19 @@ describe("gradients of the reference kernels agree with central differences with
     expect(gradientError(x, dx, dy, adaptive)).toBeLessThan(1e-8);
   });
 
-  it("batchNormTrain and batchNormEval by input, weight and bias", () => {
+  it.each([0, 1])("batchNormTrain and batchNormEval by input, weight and bias, relu %i", (relu) => {
     const shape = { n: 3, c: 2, s: 4 };
     const [x, weight, bias, y, dy, stats] = [normal(24), normal(2), normal(2), zeros(24), normal(24), zeros(6)];
-    const [dx, dweight, dbias, mean, variance] = [zeros(24), zeros(2), zeros(2), normal(2), Float64Array.of(0.5, 2)];
+    const [dx, dweight, dbias] = [zeros(24), zeros(2), zeros(2)];
+    const given = { mean: normal(2), meanLow: normal(2), variance: Float64Array.of(0.5, 2), eps: 1e-5 };
     const train = (): Float64Array => {
       const state = { runningMean: null, runningVar: null, counter: null, rejected: null };
-      const settings = { eps: 1e-5, momentum: 0.1, cumulative: 0, unbiased: 1, guard: 0 };
+      const settings = { eps: 1e-5, momentum: 0.1, cumulative: 0, unbiased: 1, guard: 0, relu };
       reference.batchNormTrain({ x, weight, bias, ...state, y, stats, ...shape, ...settings });
       return y;
     };
     const evaluate = (): Float64Array => {
-      reference.batchNormEval({ x, weight, bias, mean, variance, y, ...shape, eps: 1e-5 });
+      reference.batchNormEval({ x, weight, bias, ...given, y, ...shape, relu });
       return y;
     };
     const errors = (f: () => Float64Array): number[] => [
@@ -114,9 +115,9 @@ describe("gradients of the reference kernels agree with central differences with
       gradientError(bias, dbias, dy, f),
     ];
     train();
-    reference.batchNormBackward({ x, dy, weight, stats, dx, dweight, dbias, ...shape });
+    reference.batchNormBackward({ x, dy, weight, bias, stats, dx, dweight, dbias, ...shape, detached: 0, relu });
     expect(Math.max(...errors(train))).toBeLessThan(1e-8);
-    reference.batchNormEvalBackward({ x, dy, weight, mean, variance, dx, dweight, dbias, ...shape, eps: 1e-5 });
+    reference.batchNormEvalBackward({ x, dy, weight, bias, ...given, dx, dweight, dbias, ...shape, relu });
     expect(Math.max(...errors(evaluate))).toBeLessThan(1e-8);
   });
 

@@ -164,7 +164,7 @@ describe("batch normalization of the reference", () => {
     const y = zeros(4);
     const stats = zeros(3);
     const [runningMean, runningVar] = [f64(0), f64(1)];
-    const settings = { n: 4, c: 1, s: 1, eps: 0, momentum: 0.1, cumulative: 0, unbiased: 1, guard: 0 };
+    const settings = { n: 4, c: 1, s: 1, eps: 0, momentum: 0.1, cumulative: 0, unbiased: 1, guard: 0, relu: 0 };
     const none = { weight: null, bias: null, counter: null, rejected: null };
     run("batchNormTrain", { x: f64(1, 2, 3, 4), ...none, runningMean, runningVar, y, stats, ...settings });
     const inverse = 1 / Math.sqrt(1.25);
@@ -179,7 +179,19 @@ describe("batch normalization of the reference", () => {
     const tensors = { x: f64(0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), weight: f64(3), bias: f64(0.7), y, stats: zeros(3) };
     const state = { runningMean: null, runningVar: null, counter: null, rejected: null };
     for (const eps of [0, 1e-5]) {
-      run("batchNormTrain", { ...tensors, ...state, n: 7, c: 1, s: 1, eps, momentum: 0.1, cumulative: 0, unbiased: 1, guard: 0 });
+      run("batchNormTrain", {
+        ...tensors,
+        ...state,
+        n: 7,
+        c: 1,
+        s: 1,
+        eps,
+        momentum: 0.1,
+        cumulative: 0,
+        unbiased: 1,
+        guard: 0,
+        relu: 0,
+      });
       expect([...y]).toEqual(new Array(7).fill(0.7));
     }
   });

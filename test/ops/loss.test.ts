@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DataError, DTypeError, GradientError, OptionError, ShapeError } from "../../src/core/errors.js";
-import { memory, ops, tensor, zeros } from "../../src/index.js";
+import { grad, memory, ops, tensor, zeros } from "../../src/index.js";
 import { expectClose } from "./close.js";
 
 const logits = [
@@ -107,6 +107,44 @@ describe("crossEntropy", () => {
     ops.crossEntropy(t, Int32Array.of(-100, 1, -100, -100)).backward();
     const p = softmax(logits[1]!);
     expectClose(t.grad!, [0, 0, 0, p[0]!, p[1]! - 1, p[2]!, 0, 0, 0, 0, 0, 0]);
+  });
+
+  test.each(["mean", "sum", "none"] as const)(
+    "%s: with createGraph the gradient is the same within 1e-6, 0 where ignored and NaN where a trusted label is wrong",
+    (reduction) => {
+      const weight = tensor([0.5, 2, 1.5]);
+      for (const target of [
+        [2, 1, 0, 2],
+        [2, 7, 1, 7],
+        [7, 7, 7, 7],
+        [0, 3, 7, 1],
+      ]) {
+        const gradient = (createGraph: boolean) => {
+          const t = tensor(logits, [4, 3], { requiresGrad: true });
+          const options = { weight, labelSmoothing: 0.1, ignoreIndex: 7, reduction };
+          const y = ops.crossEntropy(t, tensor(Int32Array.from(target)), options);
+          return grad(y, [t], { dy: tensor(reduction === "none" ? [1, -2, 3, 4] : 2.5, y.shape), createGraph })[0]!;
+        };
+        const want = gradient(false).data();
+        target.forEach((label, row) => {
+          const expected = label === 7 ? 0 : label === 3 ? NaN : want[3 * row]!;
+          expect(want[3 * row]).toBe(expected);
+        });
+        expectClose(gradient(true), want);
+      }
+    },
+  );
+
+  test("second derivative: the diagonal of Σ loss is p (1 − p) within 1e-6", () => {
+    const t = tensor(logits, [4, 3], { requiresGrad: true });
+    const [first] = grad(ops.crossEntropy(t, labels, { reduction: "sum" }), [t], { createGraph: true });
+    for (const c of [0, 1, 2]) {
+      const [second] = grad(first!.slice(1, c, c + 1).sum(), [t], { retainGraph: true });
+      expectClose(
+        second!.slice(1, c, c + 1),
+        logits.map((row) => softmax(row)[c]! * (1 - softmax(row)[c]!)),
+      );
+    }
   });
 
   const wrong: [() => unknown, Error][] = [

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DTypeError, OptionError, ShapeError } from "../../src/core/errors.js";
-import { ops, tensor, zeros } from "../../src/index.js";
+import { grad, ops, tensor, zeros } from "../../src/index.js";
 import { expectClose } from "./close.js";
 
 const x = tensor([1, 5, 2, 0, 7, 3, 4, 4, 6], [1, 1, 3, 3]);
@@ -41,6 +41,14 @@ test("overlapping windows add up their gradients", () => {
   const t = tensor([...x.data()], [1, 1, 3, 3], { requiresGrad: true });
   ops.maxPool2d(t, { kernelSize: 2, stride: 1 }).sum().backward();
   expect([...t.grad!.data()]).toEqual([0, 0, 0, 0, 4, 0, 0, 0, 0]);
+});
+
+test("maxPool2d has second derivatives: those of a penalty on the gradient of y³ are 36 y³, where the largest value is", () => {
+  const t = tensor([1, 3, 2, -2, 0, 1, 1, -1], [2, 1, 2, 2], { requiresGrad: true });
+  const [first] = grad(ops.maxPool2d(t, { kernelSize: 2 }).pow(3).sum(), [t], { createGraph: true });
+  expect([...first!.data()]).toEqual([0, 27, 0, 0, 0, 3, 0, 0]);
+  first!.square().sum().backward();
+  expectClose(t.grad!, [0, 36 * 27, 0, 0, 0, 36, 0, 0]);
 });
 
 test("avgPool2d averages, with padding counted or not, within 1e-6", () => {

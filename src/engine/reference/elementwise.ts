@@ -57,6 +57,7 @@ const binaryFunctions: { readonly [Op in BinaryOp]: (a: number, b: number) => nu
   greater: (a, b) => (a > b ? 1 : 0),
   greaterEqual: (a, b) => (a >= b ? 1 : 0),
   equal: (a, b) => (a === b ? 1 : 0),
+  keepWhere: (a, b) => (b !== 0 ? a : 0),
 };
 
 /** y[i] = f(x[i]), f = unaryOps[op]. */

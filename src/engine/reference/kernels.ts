@@ -5,9 +5,11 @@ import { batchNormBackward, batchNormEval, batchNormEvalBackward, batchNormTrain
 import { addSquares, clipScale } from "./clip.js";
 import { conv2d, conv2dBackwardInput, conv2dBackwardWeight } from "./conv.js";
 import { crossEntropy, crossEntropyBackward, crossEntropyReduce } from "./cross-entropy.js";
+import { depthWindows, depthWindowsBackward } from "./depth-windows.js";
 import { binary, unary, unaryBackward } from "./elementwise.js";
 import { matmul } from "./matmul.js";
 import { addToCell, addToInt, copy, fill, fillCell, fillInt, gatherBytes, gatherRows, oneHot, stridedCopy } from "./memory.js";
+import { channelMoments, mergeMoments, updateRunning } from "./moments.js";
 import {
   adaptiveAvgPool2d,
   adaptiveAvgPool2dBackward,
@@ -15,6 +17,7 @@ import {
   avgPool2dBackward,
   maxPool2d,
   maxPool2dBackward,
+  maxPool2dGather,
 } from "./pool.js";
 import { advanceRandom, dropoutMask, randomNormal, randomUniform } from "./random.js";
 import { argmax, reduce, sumChannels } from "./reduce.js";
@@ -44,8 +47,11 @@ export const referenceKernels: { readonly [K in KernelName]: (args: Args<K>) => 
   conv2d,
   conv2dBackwardInput,
   conv2dBackwardWeight,
+  depthWindows,
+  depthWindowsBackward,
   maxPool2d,
   maxPool2dBackward,
+  maxPool2dGather,
   avgPool2d,
   avgPool2dBackward,
   adaptiveAvgPool2d,
@@ -54,6 +60,9 @@ export const referenceKernels: { readonly [K in KernelName]: (args: Args<K>) => 
   batchNormBackward,
   batchNormEval,
   batchNormEvalBackward,
+  channelMoments,
+  mergeMoments,
+  updateRunning,
   softmax,
   softmaxBackward,
   crossEntropy,

@@ -79,6 +79,13 @@ export function maxPool2dBackward({ dy, index, dx, planes, size, outSize }: Args
   }
 }
 
+/** y = x[plane, index]: the values of each plane at the offsets that maxPool2d chose. */
+export function maxPool2dGather({ x, index, y, planes, size, outSize }: Args<"maxPool2dGather">): void {
+  for (let p = 0; p < planes; p++) {
+    for (let i = p * outSize; i < (p + 1) * outSize; i++) y[i] = x[p * size + index[i]!]!;
+  }
+}
+
 /** By what the sum over a window is divided: its size with padding if countPad, else the pixels of the image in it. */
 function divisor(window: Window, countPad: number): number {
   return countPad ? window.padded : (window.y1 - window.y0) * (window.x1 - window.x0);

@@ -40,6 +40,7 @@ interface TrainOptions {
   momentum?: number;
   unbiased?: 0 | 1;
   guard?: 0 | 1;
+  relu?: 0 | 1;
   tolerance?: number;
 }
 
@@ -53,14 +54,15 @@ function train(shape: Shape, x: BufferSpec, options: TrainOptions = {}, what = "
     momentum = 0.1,
     unbiased = 1,
     guard = 0,
+    relu = 0,
   } = options;
   const [n, c, s] = shape;
   return {
     title: `${name(shape)}${what}`,
     buffers: {
       x,
-      weight: affine === "both" || affine === "weight" ? make.normal(c, 1, 0.5) : null,
-      bias: affine === "both" || affine === "bias" ? make.normal(c) : null,
+      weight: scales(c, affine === "both" || affine === "weight"),
+      bias: shifts(c, affine === "both" || affine === "bias"),
       runningMean: running ? make.normal(c) : null,
       runningVar: running ? make.uniform(c, 0.5, 2) : null,
       counter: counter === undefined ? null : ints([counter]),
@@ -68,12 +70,15 @@ function train(shape: Shape, x: BufferSpec, options: TrainOptions = {}, what = "
       y: output(size(shape)),
       stats: output(3 * c),
     },
-    scalars: { n, c, s, eps, momentum, cumulative: counter === undefined ? 0 : 1, unbiased, guard },
+    scalars: { n, c, s, eps, momentum, cumulative: counter === undefined ? 0 : 1, unbiased, guard, relu },
     ...(options.tolerance === undefined ? {} : { tolerance: options.tolerance }),
   };
 }
 
 const normal = (shape: Shape, mean = 0, std = 1): BufferSpec => make.normal(size(shape), mean, std);
+/** γ of both signs and β, or null. */
+const scales = (c: number, given: boolean): BufferSpec | null => (given ? make.normal(c, 0.5, 1) : null);
+const shifts = (c: number, given: boolean): BufferSpec | null => (given ? make.normal(c) : null);
 const someShape: Shape = [5, 13, 17];
 const denseShape: Shape = [65, 13, 1];
 
@@ -106,6 +111,7 @@ const trainCases: KernelCase<"batchNormTrain">[] = [
   train(someShape, normal(someShape), { eps: 0 }, ", eps 0"),
   train([1, 5, 1], normal([1, 5, 1]), { running: false }, ", one value"),
   train([1, 5, 1], normal([1, 5, 1]), { unbiased: 0 }, ", one value, biased"),
+  train([1, 5, 1], normal([1, 5, 1]), { guard: 1, rejected: true }, ", one value, guarded: its unbiased variance is refused"),
   ...([someShape, denseShape] as const).flatMap((shape) => [
     train(shape, constant(shape), {}, " with constant channels"),
     train(shape, constant(shape), { eps: 0 }, " with constant channels, eps 0"),
@@ -114,6 +120,11 @@ const trainCases: KernelCase<"batchNormTrain">[] = [
     train(shape, normal(shape), { guard: 1, rejected: true }, ", guarded, nothing to reject"),
     train(shape, bad(shape), {}, " with NaN and Infinity, not guarded"),
     train(shape, spread(shape), {}, " over five orders of magnitude"),
+    ...(["both", "none", "weight", "bias"] as const).map((affine) =>
+      train(shape, normal(shape), { affine, relu: 1 }, `, relu, affine: ${affine}`),
+    ),
+    train(shape, constant(shape), { relu: 1 }, " with constant channels, relu"),
+    train(shape, bad(shape), { relu: 1 }, " with NaN and Infinity, relu"),
   ]),
   ...(
     [
@@ -125,6 +136,7 @@ const trainCases: KernelCase<"batchNormTrain">[] = [
     train(shape, normal(shape, 1000), { tolerance: 1e-5 }, " at offset 1000"),
     train(shape, normal(shape, 1e6), { tolerance: 1e-5 }, " at offset 1e6"),
     train(shape, normal(shape, -1e6, 30), { tolerance: 1e-5 }, " at offset -1e6"),
+    train(shape, normal(shape, 1e6), { tolerance: 1e-5, relu: 1 }, " at offset 1e6, relu"),
   ]),
 ];
 
@@ -144,19 +156,24 @@ function statsOf(x: BufferSpec, [n, c, s]: Shape, eps: number): BufferSpec {
 
 interface BackwardOptions {
   weight?: boolean;
+  bias?: boolean;
+  meanLow?: boolean;
   dx?: boolean;
   dweight?: boolean;
   dbias?: boolean;
   eps?: number;
+  detached?: 0 | 1;
+  relu?: 0 | 1;
 }
 
 /** What both backward kernels share. dweight and dbias are sums of n·s terms that mostly cancel: hence a tolerance of 1e-5. */
 function gradients(shape: Shape, options: BackwardOptions) {
-  const { weight = true, dx = true, dweight = true, dbias = true } = options;
+  const { weight = true, bias = true, dx = true, dweight = true, dbias = true } = options;
   const c = shape[1];
   return {
     dy: normal(shape),
-    weight: weight ? make.normal(c, 1, 0.5) : null,
+    weight: scales(c, weight),
+    bias: shifts(c, bias),
     dx: dx ? output(size(shape)) : null,
     dweight: dweight ? output(c) : null,
     dbias: dbias ? output(c) : null,
@@ -165,41 +182,54 @@ function gradients(shape: Shape, options: BackwardOptions) {
 
 function backward(shape: Shape, x: BufferSpec, options: BackwardOptions = {}, what = ""): KernelCase<"batchNormBackward"> {
   const [n, c, s] = shape;
+  const { detached = 0, relu = 0 } = options;
   return {
     title: `${name(shape)}${what} ${JSON.stringify(options)}`,
     buffers: { x, stats: statsOf(x, shape, options.eps ?? 1e-5), ...gradients(shape, options) },
-    scalars: { n, c, s },
+    scalars: { n, c, s, detached, relu },
     tolerance: 1e-5,
   };
 }
 
-function evaluate(shape: Shape, x: BufferSpec, offset = 0, affine = true): KernelCase<"batchNormEval"> {
-  const [n, c, s] = shape;
+interface EvalOptions {
+  what?: string;
+  affine?: boolean;
+  meanLow?: boolean;
+  relu?: 0 | 1;
+}
+
+/** Mean and variance as evaluation takes them; the low part is up to half a unit in the last place of the mean. */
+function givenMoments(c: number, offset: number, meanLow: boolean) {
   return {
-    title: `${name(shape)} at offset ${offset}${affine ? "" : ", not affine"}`,
+    mean: make.normal(c, offset),
+    meanLow: meanLow ? make.uniform(c, -0.03, 0.03) : null,
+    variance: make.uniform(c, 0.5, 2),
+  };
+}
+
+function evaluate(shape: Shape, x: BufferSpec, offset = 0, options: EvalOptions = {}): KernelCase<"batchNormEval"> {
+  const [n, c, s] = shape;
+  const { affine = true, meanLow = false, relu = 0 } = options;
+  return {
+    title: `${name(shape)} at offset ${offset} ${JSON.stringify(options)}`,
     buffers: {
       x,
-      weight: affine ? make.normal(c, 1, 0.5) : null,
-      bias: affine ? make.normal(c) : null,
-      mean: make.normal(c, offset),
-      variance: make.uniform(c, 0.5, 2),
+      weight: scales(c, affine),
+      bias: shifts(c, affine),
+      ...givenMoments(c, offset, meanLow),
       y: output(size(shape)),
     },
-    scalars: { n, c, s, eps: 1e-5 },
+    scalars: { n, c, s, eps: 1e-5, relu },
   };
 }
 
 function evaluateBackward(shape: Shape, options: BackwardOptions = {}, offset = 0): KernelCase<"batchNormEvalBackward"> {
   const [n, c, s] = shape;
+  const { eps = 1e-5, meanLow = false, relu = 0 } = options;
   return {
     title: `${name(shape)} at offset ${offset} ${JSON.stringify(options)}`,
-    buffers: {
-      x: normal(shape, offset),
-      mean: make.normal(c, offset),
-      variance: make.uniform(c, 0.5, 2),
-      ...gradients(shape, options),
-    },
-    scalars: { n, c, s, eps: options.eps ?? 1e-5 },
+    buffers: { x: normal(shape, offset), ...givenMoments(c, offset, meanLow), ...gradients(shape, options) },
+    scalars: { n, c, s, eps, relu },
     tolerance: 1e-5,
   };
 }
@@ -214,6 +244,25 @@ const asked: BackwardOptions[] = [
   { weight: false, dweight: false },
   { dbias: false },
 ];
+/** With relu after the normalization: γ and β each there or not, and what is asked for. */
+const withRelu: BackwardOptions[] = [
+  { relu: 1 },
+  { relu: 1, weight: false },
+  { relu: 1, bias: false },
+  { relu: 1, weight: false, bias: false },
+  { relu: 1, dx: false },
+  { relu: 1, dweight: false, dbias: false },
+];
+const detached: BackwardOptions[] = [
+  { detached: 1 },
+  { detached: 1, weight: false },
+  { detached: 1, relu: 1 },
+  { detached: 1, relu: 1, bias: false },
+  { detached: 1, dweight: false, dbias: false },
+  { detached: 1, relu: 1, dweight: false, dbias: false },
+  { detached: 1, dx: false },
+];
+const ragged: Shape[] = [someShape, denseShape, [9, 65, 130], [3, 2, 1030]];
 
 export const batchNormCases: CaseTable<"batchNormTrain" | "batchNormBackward" | "batchNormEval" | "batchNormEvalBackward"> = {
   batchNormTrain: trainCases,
@@ -226,7 +275,10 @@ export const batchNormCases: CaseTable<"batchNormTrain" | "batchNormBackward" | 
     ...([someShape, denseShape] as const).flatMap((shape) => [
       backward(shape, constant(shape), {}, " with constant channels"),
       backward(shape, constant(shape), { eps: 0 }, " with constant channels"),
+      backward(shape, constant(shape), { relu: 1 }, " with constant channels"),
+      backward(shape, constant(shape), { detached: 1, eps: 0 }, " with constant channels"),
     ]),
+    ...ragged.flatMap((shape) => [...withRelu, ...detached].map((options) => backward(shape, normal(shape), options))),
     ...(
       [
         [8, 5, 1030],
@@ -235,18 +287,35 @@ export const batchNormCases: CaseTable<"batchNormTrain" | "batchNormBackward" | 
     ).flatMap((shape) => [
       backward(shape, normal(shape, 1000), {}, " at offset 1000"),
       backward(shape, normal(shape, 1e6), {}, " at offset 1e6"),
+      backward(shape, normal(shape, 1e6), { relu: 1 }, " at offset 1e6"),
+      backward(shape, normal(shape, 1e6), { detached: 1, relu: 1 }, " at offset 1e6"),
     ]),
   ],
   batchNormEval: [
     ...[...shapes, [0, 3, 5], [1, 1, 1]].map((shape) => evaluate(shape as Shape, normal(shape as Shape))),
-    evaluate(someShape, normal(someShape), 0, false),
+    evaluate(someShape, normal(someShape), 0, { affine: false }),
+    ...ragged.flatMap((shape) => [
+      evaluate(shape, normal(shape), 0, { relu: 1 }),
+      evaluate(shape, normal(shape), 0, { relu: 1, affine: false }),
+      evaluate(shape, normal(shape), 0, { meanLow: true }),
+      evaluate(shape, normal(shape, 1e6), 1e6, { meanLow: true }),
+      evaluate(shape, normal(shape, 1e6), 1e6, { meanLow: true, relu: 1 }),
+    ]),
     evaluate(someShape, normal(someShape, 1e6), 1e6),
     evaluate(denseShape, normal(denseShape, 1e6), 1e6),
-    evaluate(denseShape, withValues(normal(denseShape), [20, NaN], [100, Infinity])),
+    ...([0, 1] as const).map((relu) =>
+      evaluate(denseShape, withValues(normal(denseShape), [20, NaN], [100, Infinity]), 0, { relu, what: "NaN, Infinity" }),
+    ),
   ],
   batchNormEvalBackward: [
     ...[...shapes, [1, 1, 1] as const].map((shape) => evaluateBackward(shape)),
     ...asked.flatMap((options) => [evaluateBackward(someShape, options), evaluateBackward(denseShape, options)]),
+    ...ragged.flatMap((shape) => [
+      ...withRelu.map((options) => evaluateBackward(shape, options)),
+      evaluateBackward(shape, { meanLow: true }),
+      evaluateBackward(shape, { meanLow: true, relu: 1 }),
+      evaluateBackward(shape, { meanLow: true, relu: 1 }, 1e6),
+    ]),
     evaluateBackward(someShape, {}, 1e6),
     evaluateBackward(denseShape, {}, 1e6),
   ],

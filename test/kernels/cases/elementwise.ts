@@ -61,6 +61,7 @@ function unaryBackwardCases(op: (typeof unaryBackwardOps)[number]): KernelCase<"
 function operand(op: (typeof binaryOps)[number], n: number, second: boolean): BufferSpec {
   if (op === "pow") return second ? make.uniform(n, -3, 3) : make.uniform(n, 0.1, 4);
   if (op === "div" && second) return make.uniform(n, 0.2, 5);
+  if (op === "keepWhere" && second) return floats(make.integers(n, 2).data!);
   if (["greater", "greaterEqual", "equal", "maximum", "minimum"].includes(op)) return floats(make.integers(n, 5).data!);
   return make.normal(n);
 }

@@ -57,6 +57,12 @@ const maxBackward = (planes: number, size: number, outSize: number): KernelCase<
   scalars: { planes, size, outSize },
 });
 
+const maxGather = (planes: number, size: number, outSize: number): KernelCase<"maxPool2dGather"> => ({
+  title: `${planes} planes, ${outSize} of ${size} pixels`,
+  buffers: { x: make.normal(planes * size), index: make.integers(planes * outSize, size), y: output(planes * outSize) },
+  scalars: { planes, size, outSize },
+});
+
 const adaptive = ([planes, h, w]: Shape, oh: number, ow: number) => ({
   title: `[${planes}, ${h}, ${w}] to ${oh} × ${ow}`,
   scalars: { planes, h, w, oh, ow },
@@ -79,7 +85,13 @@ const adaptives = [
 const counts = all.flatMap((c) => [0, 1].map((countPad) => ({ ...c, title: `${c.title}, countPad ${countPad}`, countPad })));
 
 export const poolCases: CaseTable<
-  "maxPool2d" | "maxPool2dBackward" | "avgPool2d" | "avgPool2dBackward" | "adaptiveAvgPool2d" | "adaptiveAvgPool2dBackward"
+  | "maxPool2d"
+  | "maxPool2dBackward"
+  | "maxPool2dGather"
+  | "avgPool2d"
+  | "avgPool2dBackward"
+  | "adaptiveAvgPool2d"
+  | "adaptiveAvgPool2dBackward"
 > = {
   maxPool2d: [
     ...all.map((c) => max(c, make.normal(c.input))),
@@ -95,6 +107,13 @@ export const poolCases: CaseTable<
     maxBackward(13, 49, 16),
     maxBackward(65, 100, 225),
     maxBackward(2, 17161, 4225),
+  ],
+  maxPool2dGather: [
+    maxGather(0, 4, 1),
+    maxGather(1, 1, 1),
+    maxGather(13, 49, 16),
+    maxGather(65, 100, 225),
+    maxGather(2, 17161, 4225),
   ],
   avgPool2d: counts.map((c) => ({
     title: c.title,

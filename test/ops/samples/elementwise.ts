@@ -65,6 +65,7 @@ export const elementwise: SampleTable = {
   greater: comparison(ops.greater),
   greaterEqual: comparison(ops.greaterEqual),
   equal: comparison(ops.equal),
+  keepWhere: unary((x) => ops.keepWhere(x, ops.greater(x.detach(), 0)), nonzero),
   neg: unary(ops.neg, any),
   abs: unary(ops.abs, nonzero),
   sign: unary(ops.sign, nonzero),

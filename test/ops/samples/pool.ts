@@ -49,6 +49,16 @@ export const pool: SampleTable = {
       gradientOf((x) => ops.maxPool2d(x!, g)),
     ),
   ),
+  maxPool2dGather: geometries.map((g) =>
+    sample(
+      g.title,
+      [apart(...g.x), any(...g.out), any(...g.x)],
+      gradientOf(
+        gradientOf((x) => ops.maxPool2d(x!, g)),
+        1,
+      ),
+    ),
+  ),
   avgPool2d: averages(
     (call) => call,
     () => [],

@@ -1,5 +1,6 @@
 import type { Conv2dOptions } from "../../../src/ops/index.js";
 import * as ops from "../../../src/ops/index.js";
+import { convolutions } from "./convolutions.js";
 import { gradientOf } from "./gradient-of.js";
 import { any, constant, type Sample, type SampleTable, sample } from "./sample.js";
 
@@ -86,7 +87,10 @@ export const products: SampleTable = {
       sample(`${g.title}, bias`, [any(...g.x), any(...g.weight), any(g.weight[0])], (x, w, b) => ops.conv2d(x, w, b, g)),
     ),
     sample("a frozen weight", [any(1, 1, 3, 3), constant(any(1, 1, 2, 2)), any(1)], (x, w, b) => ops.conv2d(x, w, b)),
+    ...convolutions.conv2d!,
   ],
-  conv2dBackwardInput: backward(0),
-  conv2dBackwardWeight: backward(1),
+  conv2dBackwardInput: [...backward(0), ...convolutions.conv2dBackwardInput!],
+  conv2dBackwardWeight: [...backward(1), ...convolutions.conv2dBackwardWeight!],
+  depthWindows: convolutions.depthWindows!,
+  depthWindowsBackward: convolutions.depthWindowsBackward!,
 };

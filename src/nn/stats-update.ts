@@ -1,0 +1,20 @@
+let updating = true;
+
+/** Whether layers in training mode move their running statistics. */
+export function isUpdatingStats(): boolean {
+  return updating;
+}
+
+/**
+ * Runs `fn`, during which no layer moves its running statistics, whatever its mode: for recomputation and for further forward
+ * passes over a batch that was counted already. Training mode still normalizes with the batch's own statistics.
+ */
+export function withoutStatsUpdate<T>(fn: () => T): T {
+  const previous = updating;
+  updating = false;
+  try {
+    return fn();
+  } finally {
+    updating = previous;
+  }
+}
