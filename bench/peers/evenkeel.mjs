@@ -1,6 +1,7 @@
 // evenkeel, from dist/, as a participant. A repetition ends with a flush, which runs every pending kernel call.
 import { readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
+import { accuracy } from "./accuracy-evenkeel.mjs";
 import { batchNormState, labels, parameterValues, sample, sizeOf, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
@@ -136,4 +137,4 @@ function trainStep({ network, shape, lr, momentum }) {
   };
 }
 
-serve(hello, { batchNormTrain, batchNormEval, passes, matmul, trainStep });
+serve(hello, { batchNormTrain, batchNormEval, passes, matmul, trainStep, accuracy });

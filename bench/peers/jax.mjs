@@ -2,6 +2,7 @@
 import { resolveObjectURL } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { Worker as NodeWorker } from "node:worker_threads";
+import { accuracy } from "./accuracy-jax.mjs";
 import { batchNormState, labels, parameterValues, sample, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
@@ -157,4 +158,4 @@ function trainStep({ network, shape, lr, momentum }) {
   };
 }
 
-serve(hello, { batchNormTrain, batchNormEval, matmul, trainStep });
+serve(hello, { batchNormTrain, batchNormEval, matmul, trainStep, accuracy });

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { getThreadsCount, setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import { accuracy } from "./accuracy-tfjs.mjs";
 import { batchNormState, labels, parameterValues, sample, values } from "./data.mjs";
 import { serve } from "./serve.mjs";
 
@@ -96,4 +97,4 @@ function trainStep({ network, shape, lr, momentum }) {
   );
 }
 
-serve(hello, { batchNormTrain, batchNormEval, matmul, trainStep });
+serve(hello, { batchNormTrain, batchNormEval, matmul, trainStep, accuracy });

@@ -8,6 +8,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+sys.dont_write_bytecode = True  # no __pycache__ beside the sources
+from accuracy_torch import Accuracy  # noqa: E402
+
 MASK = 0xFFFFFFFF
 
 
@@ -136,7 +139,13 @@ class TrainStep:
         return {"losses": losses}
 
 
-KINDS = {"batchNormTrain": BatchNormTrain, "batchNormEval": BatchNormEval, "matmul": MatMul, "trainStep": TrainStep}
+KINDS = {
+    "batchNormTrain": BatchNormTrain,
+    "batchNormEval": BatchNormEval,
+    "matmul": MatMul,
+    "trainStep": TrainStep,
+    "accuracy": Accuracy,
+}
 
 
 def run(repeat, seconds):

@@ -12,9 +12,15 @@ const nonNegative = z.number().min(0);
 const norm = {
   eps: nonNegative.optional(),
   momentum: z.number().nullable().optional(),
+  decay: z.number().optional(),
   affine: z.boolean().optional(),
+  weight: z.boolean().optional(),
+  bias: z.boolean().optional(),
   trackRunningStats: z.boolean().optional(),
+  unbiasedRunningVar: z.boolean().optional(),
 };
+const eps = nonNegative.optional();
+const affine = z.boolean().optional();
 const windows = { kernel: pair, stride: pair.optional(), padding: padding.optional() };
 
 /** A layer; see `LayerSpec` in network.ts. */
@@ -31,6 +37,24 @@ export const layerSchema: z.ZodType<LayerSpec> = z.lazy(() =>
       bias: z.boolean().optional(),
     }),
     z.strictObject({ type: z.literal("batchNorm"), features: count.optional(), ...norm }),
+    z.strictObject({
+      type: z.literal("batchRenorm"),
+      rMax: z.number().min(1).optional(),
+      dMax: nonNegative.optional(),
+      ...norm,
+    }),
+    z.strictObject({ type: z.literal("ghostBatchNorm"), ghostSize: count, ...norm }),
+    z.strictObject({
+      type: z.literal("iterNorm"),
+      groupSize: count.optional(),
+      iterations: count.optional(),
+      eps,
+      momentum: z.number().optional(),
+      affine,
+    }),
+    z.strictObject({ type: z.enum(["layerNorm", "rmsNorm"]), eps }),
+    z.strictObject({ type: z.literal("groupNorm"), groups: count, eps, affine }),
+    z.strictObject({ type: z.literal("instanceNorm"), eps, affine }),
     z.strictObject({ type: z.enum(["relu", "sigmoid", "tanh", "gelu", "silu", "flatten"]) }),
     z.strictObject({ type: z.literal("leakyRelu"), slope: z.number().optional() }),
     z.strictObject({ type: z.literal("softmax"), axis: z.int().optional() }),
@@ -111,6 +135,8 @@ export const trainConfigSchema = z.strictObject({
   validation: z.number().gt(0).lt(1).default(0.1),
   labelSmoothing: share.default(0),
   clipNorm: z.number().positive().optional(),
+  /** Examples that are computed at once; statistics are still those of the whole batch. */
+  microBatch: count.optional(),
   earlyStopping: z
     .strictObject({ patience: count, minDelta: nonNegative.optional(), restoreBest: z.boolean().optional() })
     .optional(),

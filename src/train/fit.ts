@@ -54,6 +54,11 @@ export interface FitOptions {
   scheduler?: Scheduler;
   /** Scales gradients down to this joint norm. */
   clipNorm?: number;
+  /**
+   * Computes a batch in parts of so many examples, in less memory, as if it were whole: see `Module.callTogether`. The loss
+   * must be a mean over examples (default: the whole batch at once).
+   */
+  microBatch?: number;
   /** Ends training when the validation loss no longer falls; needs `validation`. */
   earlyStopping?: EarlyStopping;
   /** Ends training at a loss that is not finite (default true). */
@@ -79,19 +84,37 @@ export interface History {
 const TURN_MS = 50;
 
 function check(options: FitOptions): void {
-  const { epochs, lossEvery = 1, earlyStopping, validation, metrics } = options;
+  const { epochs, lossEvery = 1, earlyStopping, validation, metrics, microBatch = 1 } = options;
   if (!Number.isInteger(epochs) || epochs < 1)
     throw new OptionError(`fit: expected epochs to be a positive integer, got ${epochs}.`);
   if (!Number.isInteger(lossEvery) || lossEvery < 1)
     throw new OptionError(`fit: expected lossEvery to be a positive integer, got ${lossEvery}.`);
+  if (!Number.isInteger(microBatch) || microBatch < 1)
+    throw new OptionError(`fit: expected microBatch to be a positive integer, got ${microBatch}.`);
   if (metrics && "loss" in metrics)
     throw new OptionError('fit: expected metrics of other names than "loss", which is always measured.');
   if (earlyStopping && !validation) throw new OptionError("fit: earlyStopping needs a validation loader, got none.");
 }
 
+/** The loss of a batch, computed in parts if there is a `microBatch`. */
+function lossOf(
+  model: Module,
+  inputs: Tensor,
+  targets: Tensor,
+  { loss = crossEntropy, microBatch = Infinity }: FitOptions,
+): Tensor {
+  const n = inputs.shape[0]!;
+  if (n <= microBatch) return loss(model.call(inputs), targets);
+  const starts = Array.from({ length: Math.ceil(n / microBatch) }, (_, i) => i * microBatch);
+  const partsOf = (t: Tensor) => starts.map((start) => t.slice(0, start, Math.min(n, start + microBatch)));
+  const labels = partsOf(targets);
+  const losses = model.callTogether(partsOf(inputs)).map((y, i) => loss(y, labels[i]!).mul(y.shape[0]! / n));
+  return losses.reduce((sum, part) => sum.add(part));
+}
+
 /** One step: forward, backward, update. The loss is a tensor that is not read yet. */
 function trainStep(model: Module, inputs: Tensor, targets: Tensor, options: FitOptions): Tensor {
-  const loss = (options.loss ?? crossEntropy)(model.call(inputs), targets);
+  const loss = lossOf(model, inputs, targets, options);
   loss.backward();
   if (options.clipNorm !== undefined) clipGradNorm(model.parameters(), options.clipNorm).dispose();
   options.optimizer.step();

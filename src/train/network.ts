@@ -7,7 +7,13 @@ import * as nn from "../nn/index.js";
 export type LayerSpec =
   | { type: "linear"; out: number; in?: number; bias?: boolean }
   | ({ type: "conv2d"; out: number; kernel: Pair; in?: number; bias?: boolean } & ConvSpec)
-  | ({ type: "batchNorm"; features?: number } & NormSpec)
+  | ({ type: "batchNorm"; features?: number } & BatchNormSpec)
+  | ({ type: "batchRenorm"; rMax?: number; dMax?: number } & BatchNormSpec)
+  | ({ type: "ghostBatchNorm"; ghostSize: number } & BatchNormSpec)
+  | { type: "iterNorm"; groupSize?: number; iterations?: number; eps?: number; momentum?: number; affine?: boolean }
+  | { type: "layerNorm" | "rmsNorm"; eps?: number }
+  | { type: "groupNorm"; groups: number; eps?: number; affine?: boolean }
+  | { type: "instanceNorm"; eps?: number; affine?: boolean }
   | { type: "relu" | "sigmoid" | "tanh" | "gelu" | "silu" | "flatten" }
   | { type: "leakyRelu"; slope?: number }
   | { type: "softmax"; axis?: number }
@@ -24,11 +30,15 @@ interface ConvSpec {
   groups?: number;
 }
 
-interface NormSpec {
+interface BatchNormSpec {
   eps?: number;
   momentum?: number | null;
+  decay?: number;
   affine?: boolean;
+  weight?: boolean;
+  bias?: boolean;
   trackRunningStats?: boolean;
+  unbiasedRunningVar?: boolean;
 }
 
 /** A built layer and the shape of one example behind it. */
@@ -101,6 +111,20 @@ function batchNorm({ type: _, features, ...options }: Spec<"batchNorm">, shape: 
   return { module: new Layer(channels, given(options)), shape };
 }
 
+/** Channels of an example, which normalization over channels needs. */
+function channelsOf(type: string, shape: Shape, least: number, place: string): number {
+  if (shape.length < least || shape.length > 4) {
+    fail(place, `${type} needs ${least} to 4 axes per example, got ${formatShape(shape)}.`);
+  }
+  return shape[0]!;
+}
+
+function instanceNorm({ type, ...options }: Spec<"instanceNorm">, shape: Shape, place: string): Built {
+  const channels = channelsOf(type, shape, 2, place);
+  const Layer = [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d][shape.length - 2]!;
+  return { module: new Layer(channels, given(options)), shape };
+}
+
 function residual({ branch, shortcut }: Spec<"residual">, shape: Shape, place: string): Built {
   const inner = buildList(branch, shape, `${place}.branch`);
   const outer = shortcut === undefined ? { module: null, shape } : buildList(shortcut, shape, `${place}.shortcut`);
@@ -117,6 +141,24 @@ const builders: { readonly [T in LayerSpec["type"]]: (spec: Spec<T>, shape: Shap
   linear,
   conv2d,
   batchNorm,
+  batchRenorm: ({ type, ...options }, shape, place) => {
+    return { module: new nn.BatchRenorm(channelsOf(type, shape, 1, place), given(options)), shape };
+  },
+  ghostBatchNorm: ({ type, ghostSize, ...options }, shape, place) => {
+    return { module: new nn.GhostBatchNorm(channelsOf(type, shape, 1, place), ghostSize, given(options)), shape };
+  },
+  iterNorm: ({ type, ...options }, shape, place) => {
+    return { module: new nn.IterNorm(channelsOf(type, shape, 1, place), given(options)), shape };
+  },
+  // Over all axes of an example.
+  layerNorm: ({ eps }, shape) => ({ module: new nn.LayerNorm([...shape], given({ eps })), shape }),
+  rmsNorm: ({ eps }, shape) => ({ module: new nn.RMSNorm([...shape], given({ eps })), shape }),
+  groupNorm: ({ type, groups, ...options }, shape, place) => {
+    const channels = channelsOf(type, shape, 1, place);
+    if (channels % groups !== 0) fail(place, `groupNorm expects groups that divide the ${channels} channels, got ${groups}.`);
+    return { module: new nn.GroupNorm(groups, channels, given(options)), shape };
+  },
+  instanceNorm,
   residual,
   maxPool2d: pool,
   avgPool2d: pool,

@@ -97,6 +97,7 @@ export function prepare(config: TrainConfig, { train, test }: TrainSets): Prepar
   };
   if (config.schedule) fit.scheduler = new Scheduler(optimizer, scheduleOf(config.schedule, epochs * loader.length));
   if (config.clipNorm !== undefined) fit.clipNorm = config.clipNorm;
+  if (config.microBatch !== undefined) fit.microBatch = config.microBatch;
   if (config.earlyStopping) fit.earlyStopping = withoutUndefined(config.earlyStopping);
   return { model, fit, test: test === null ? null : new DataLoader(test, { batchSize: 512 }) };
 }
