@@ -1,8 +1,8 @@
 // Finds a Chromium-family browser for the browser tests, and installs one where that is possible without asking.
-import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
+import { aptInstall, isDebianRoot } from "./apt.mjs";
 
 const LINUX_NAMES = [
   "google-chrome-stable",
@@ -63,22 +63,12 @@ export function findBrowser({ platform = process.platform, env = process.env } =
   return candidates({ platform, env }).find(isExecutable) ?? playwrightBrowser();
 }
 
-function isDebianRoot() {
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
-  return existsSync("/etc/debian_version") && !/^ID=ubuntu/m.test(readFileSync("/etc/os-release", "utf8"));
-}
-
 /** Like findBrowser, but installs Debian's Chromium when run by root there. Undefined if there is still none. */
 export function ensureBrowser() {
   const found = findBrowser();
   if (found !== undefined || !isDebianRoot()) return found;
   console.error("evenkeel: no browser found, installing Debian's chromium for the browser tests");
-  const options = { stdio: ["ignore", "ignore", "ignore"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
-  const install = () => spawnSync("apt-get", ["install", "-y", "--no-install-recommends", "chromium"], options).status === 0;
-  if (!install()) {
-    spawnSync("apt-get", ["update"], options);
-    install();
-  }
+  aptInstall("chromium");
   return findBrowser();
 }
 

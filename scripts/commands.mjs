@@ -1,14 +1,15 @@
 // The commands behind the scripts of package.json. Node's built-ins alone: this runs before anything is installed.
-import { existsSync } from "node:fs";
 import { ensureBrowser, NO_BROWSER } from "./browser.mjs";
 import { build } from "./build.mjs";
-import { install } from "./install.mjs";
+import { install, isInstalled } from "./install.mjs";
+import { ensureOnnxCases, NO_ONNX_CASES } from "./onnx-cases.mjs";
 import { at, root } from "./paths.mjs";
 import { runNode } from "./run.mjs";
 
 const BIOME = at("node_modules/@biomejs/biome/bin/biome");
 const TSC = at("node_modules/typescript/bin/tsc");
 const VITEST = at("node_modules/vitest/vitest.mjs");
+const PEERS = at("test/peers");
 
 const installPackages = () => install(root, "the development packages");
 
@@ -17,9 +18,10 @@ function prepare() {
   build();
 }
 
-/** Heavy packages that only tests compare with; they have a package.json of their own. */
+/** What only tests compare with: heavy packages, which have a package.json of their own, and ONNX's own cases. */
 function installPeers() {
-  if (existsSync(at("test/peers/package-lock.json"))) install(at("test/peers"), "the packages that the tests compare with");
+  install(PEERS, "the packages that the tests compare with");
+  if (ensureOnnxCases() === undefined) console.error(`evenkeel: ${NO_ONNX_CASES}`);
 }
 
 function requireBrowser() {
@@ -36,6 +38,13 @@ async function test(args) {
   return runNode([VITEST, "run", ...projects("node", "e2e"), ...args], { CHROME_PATH: requireBrowser() });
 }
 
+/** The tests that use the peers have types of their packages; without these there is nothing to check them with. */
+function checkPeerTypes() {
+  if (isInstalled(PEERS)) return runNode([TSC, "-p", at("test/peers/tsconfig.json")]);
+  console.error("evenkeel: the types of test/peers are not checked: its packages are not installed (npm test does that)");
+  return 0;
+}
+
 /** Runs all steps, so that one run shows everything that is wrong; the exit code is the first that is not 0. */
 async function all(steps) {
   let result = 0;
@@ -48,6 +57,7 @@ async function checkStatic() {
   return all([
     () => runNode([BIOME, "check", "."]),
     () => runNode([TSC, "-p", at("tsconfig.json")]),
+    checkPeerTypes,
     () => runNode([at("scripts/check-dist.mjs")]),
     () => runNode([at("scripts/licenses.mjs"), "--check"]),
   ]);

@@ -107,6 +107,17 @@ export const kernels = {
     momentum: "float", cumulative: "int", unbiased: "int", guard: "int",
   },
 
+  // Normalization of each row of [rows, c, s] over its own values; weight and bias are [groups, c], row r takes part r % groups.
+  // stats is [3, rows]: mean (high part), mean (low part), 1 / sqrt(var + eps); rms takes the mean as 0.
+  rowNorm: {
+    x: "in", weight: "in?", bias: "in?", y: "out", stats: "out", rows: "int", c: "int", s: "int", groups: "int", eps: "float",
+    rms: "int",
+  },
+  rowNormBackward: {
+    x: "in", dy: "in", weight: "in?", stats: "in", dx: "out?", dweight: "out?", dbias: "out?",
+    rows: "int", c: "int", s: "int", groups: "int", rms: "int",
+  },
+
   // Softmax and cross-entropy over the middle axis of [outer, count, inner].
   softmax: { x: "in", y: "out", outer: "int", count: "int", inner: "int", log: "int" },
   softmaxBackward: { y: "in", dy: "in", dx: "out", outer: "int", count: "int", inner: "int", log: "int" },

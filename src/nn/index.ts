@@ -7,8 +7,12 @@ export {
   cat,
   channelMoments,
   crossEntropy,
+  groupNorm,
+  instanceNorm,
   iterNorm,
+  layerNorm,
   mseLoss,
+  rmsNorm,
   weightStandardization,
 } from "../ops/index.js";
 export { AdaptiveAvgPool2d } from "./adaptive-avg-pool2d.js";
@@ -24,10 +28,19 @@ export { Dropout } from "./dropout.js";
 export { Flatten } from "./flatten.js";
 export { GELU } from "./gelu.js";
 export { GhostBatchNorm } from "./ghost-batch-norm.js";
+export { GroupNorm, type GroupNormLayerOptions } from "./group-norm.js";
 export type { ForwardHook, ForwardPreHook, RemoveHook } from "./hooks.js";
 export { Identity } from "./identity.js";
 export * as init from "./init.js";
+export {
+  InstanceNorm,
+  InstanceNorm1d,
+  InstanceNorm2d,
+  InstanceNorm3d,
+  type InstanceNormLayerOptions,
+} from "./instance-norm.js";
 export { IterNorm, type IterNormLayerOptions } from "./iter-norm.js";
+export { LayerNorm, type LayerNormLayerOptions } from "./layer-norm.js";
 export { LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d } from "./lazy-batch-norm.js";
 export { LeakyReLU } from "./leaky-relu.js";
 export { Linear, type LinearOptions } from "./linear.js";
@@ -38,6 +51,7 @@ export { isNormalization } from "./normalization.js";
 export type { Pair, Triple } from "./options.js";
 export { ReLU } from "./relu.js";
 export { Residual } from "./residual.js";
+export { RMSNorm, type RMSNormLayerOptions } from "./rms-norm.js";
 export { Sequential } from "./sequential.js";
 export { Sigmoid } from "./sigmoid.js";
 export { SiLU } from "./silu.js";

@@ -133,7 +133,7 @@ function fromGroups(y: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * Σ^(−1/2) of covariances [G, d, d] by Newton's iterations (algorithm 1, lines 5 to 10). P_k is carried together with
+ * Σ^(−1/2) of covariances [G, d, d] by Newton's iterations (algorithm 1). P_k is carried together with
  * Q_k = Σ_N P_k: the step P_k = ½ (3 P_{k−1} − P_{k−1}³ Σ_N) is then ½ (3I − P_{k−1} Q_{k−1}) P_{k−1}, and rounding errors die out,
  * while in the paper's form they grow from step to step (Higham 2008, Functions of Matrices, chapter 6).
  */

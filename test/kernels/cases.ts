@@ -12,6 +12,7 @@ import { optimizerCases } from "./cases/optimizers.js";
 import { poolCases } from "./cases/pool.js";
 import { randomCases } from "./cases/random.js";
 import { reduceCases } from "./cases/reduce.js";
+import { rowNormCases } from "./cases/row-norm.js";
 import { softmaxCases } from "./cases/softmax.js";
 
 /** Argument cases for every kernel, over ragged shapes and every null that a kernel allows. */
@@ -25,6 +26,7 @@ export const cases: CaseTable<KernelName> = {
   ...poolCases,
   ...batchNormCases,
   ...momentCases,
+  ...rowNormCases,
   ...softmaxCases,
   ...crossEntropyCases,
   ...optimizerCases,

@@ -83,6 +83,7 @@ export function bitDifference(a: HostArray, b: HostArray): string | null {
 /** Outputs [3, c] that begin with a mean in two parts, and what the standard deviation is by the third row. */
 const momentOutputs: { readonly [output: string]: (third: number) => number } = {
   "batchNormTrain stats": (inverseStd) => 1 / inverseStd,
+  "rowNorm stats": (inverseStd) => 1 / inverseStd,
   "channelMoments moments": Math.sqrt,
   "mergeMoments moments": Math.sqrt,
 };

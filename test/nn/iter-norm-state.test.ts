@@ -185,7 +185,7 @@ describe("options", () => {
     expect(sizes).toEqual([1, 16, 64, 64, 48, 1]);
   });
 
-  it("state keys and shapes are those of the authors' code, and a saved state gives the same evaluation bits", () => {
+  it("state keys are weight, bias, running_mean and running_wm, and a saved state gives the same evaluation bits", () => {
     const layer = layerOf(6, { groupSize: 3 });
     const state = layer.stateDict();
     expect([...state].map(([key, t]) => [key, t.shape])).toEqual([

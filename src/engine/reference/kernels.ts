@@ -22,6 +22,7 @@ import {
 import { advanceRandom, dropoutMask, randomNormal, randomUniform } from "./random.js";
 import { argmax, reduce, sumChannels } from "./reduce.js";
 import { rmsprop } from "./rmsprop.js";
+import { rowNorm, rowNormBackward } from "./row-norm.js";
 import { sgd } from "./sgd.js";
 import { softmax, softmaxBackward } from "./softmax.js";
 
@@ -63,6 +64,8 @@ export const referenceKernels: { readonly [K in KernelName]: (args: Args<K>) => 
   channelMoments,
   mergeMoments,
   updateRunning,
+  rowNorm,
+  rowNormBackward,
   softmax,
   softmaxBackward,
   crossEntropy,

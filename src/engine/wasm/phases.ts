@@ -9,4 +9,5 @@ export const phases: { readonly [K in KernelName]?: readonly string[] } = {
   conv2d: ["conv2dPack", "conv2d"],
   conv2dBackwardInput: ["conv2dBackwardInputPack", "conv2dBackwardInput"],
   reduce: ["reducePart", "reduce"],
+  rowNormBackward: ["rowNormBackward", "rowNormParameters"],
 };

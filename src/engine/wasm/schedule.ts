@@ -90,6 +90,26 @@ function convolution(a: Geometry, from: number, to: number, pixels: number): Pla
   };
 }
 
+/** Elements of an example that one unit of `rowNormBackward` reads; also in kernels/row-norm.ts. */
+const ROW_TILE = 32768;
+
+/** A unit is some neighbouring groups in a part of the rows; the second phase joins the parts' sums for the parameters. */
+function rowNormBackward(a: Args<"rowNormBackward">): Plan {
+  const each = Math.max(1, a.c * a.s);
+  const width = Math.min(a.groups, Math.max(1, Math.floor(ROW_TILE / each)));
+  const perGroup = a.c * a.s > 0 ? a.rows / a.groups : 0;
+  const part = Math.max(Math.ceil(perGroup / 64), Math.ceil(GRAIN / (each * width)));
+  const parts = Math.ceil(perGroup / part);
+  const channels = a.dweight || a.dbias ? a.groups * a.c : 0;
+  return {
+    work: [
+      ...rows(parts * Math.ceil(a.groups / width), Math.min(part, perGroup) * width * each).work,
+      ...rows(channels, 2 * parts).work,
+    ],
+    scratch: parts * 2 * channels * 8,
+  };
+}
+
 const planners: Planners = {
   fill: (a) => elements(a.n),
   fillInt: (a) => elements(a.n),
@@ -127,6 +147,8 @@ const planners: Planners = {
   avgPool2dBackward: (a) => rows(a.planes, a.h * a.w),
   adaptiveAvgPool2d: (a) => rows(a.planes, a.h * a.w),
   adaptiveAvgPool2dBackward: (a) => rows(a.planes, a.h * a.w),
+  rowNorm: (a) => rows(a.rows, a.c * a.s),
+  rowNormBackward,
   softmax: (a) => rows(a.outer, a.count * a.inner),
   softmaxBackward: (a) => rows(a.outer, a.count * a.inner),
   crossEntropy: (a) => rows(a.outer, a.count * a.inner),
