@@ -1,9 +1,9 @@
-// Batch normalization over [n, c, s], Ioffe & Szegedy 2015, algorithm 1. Statistics and application follow each other channel
-// by channel (chunk by chunk if s = 1), so that the second read of x comes from the cache. The unit of work is a channel.
+// Batch normalization over [n, c, s], Ioffe & Szegedy 2015, algorithm 1. Statistics and application follow each other for a
+// group of channels at a time. The unit of work is a channel.
 import { Plain, Relu } from "./activation";
 import { applyAffine, applyGradient, applyScale } from "./channel-apply";
 import { products } from "./channel-products";
-import { at, CHUNK, coefficient, first, moments, second } from "./channels";
+import { at, coefficient, first, groupSize, moments, second } from "./channels";
 import { BatchNormBackward, BatchNormEval, BatchNormEvalBackward, BatchNormTrain } from "./generated";
 import { moveRunning, storeMean } from "./moments";
 import { workspace } from "./runtime";
@@ -15,28 +15,30 @@ import { workspace } from "./runtime";
   return variance == 0 && eps == 0 ? 0 : 1 / sqrt<f64>(variance + eps);
 }
 
-/** Scale and bias of channel i of the workspace. Forward and backward pass share them, so that relu's mask is the same. */
+/** Scale and bias of channel i of the workspace; the sum makes a bias of -0 0. */
 @inline function setAffine<A>(a: A, w: usize, i: i32, channel: i32, inverse: f64): void {
   store<f32>(coefficient(w, 2, i), <f32>(orElse(a.weight, channel, 1) * inverse));
-  store<f32>(coefficient(w, 3, i), <f32>orElse(a.bias, channel, 0));
+  store<f32>(coefficient(w, 3, i), <f32>(orElse(a.bias, channel, 0) + 0));
+}
+
+/** For the backward pass: the scale of the forward pass, and what it has to exceed. */
+@inline function setMask<A>(a: A, w: usize, i: i32, channel: i32, inverse: f64): void {
+  setAffine(a, w, i, channel, inverse);
+  store<f32>(coefficient(w, 3, i), -load<f32>(coefficient(w, 3, i)));
 }
 
 @inline function givenInverse<A>(a: A, channel: i32): f64 {
   return 1 / sqrt<f64>(<f64>load<f32>(at(a.variance, channel)) + a.eps);
 }
 
-/** The coefficients of channels [c0, c1) from the given mean and variance. */
-@inline function setGiven<A>(a: A, w: usize, c0: i32, c1: i32): void {
-  for (let channel = c0; channel < c1; channel++) {
-    const i = channel - c0;
-    store<f32>(coefficient(w, 0, i), load<f32>(at(a.mean, channel)));
-    store<f32>(coefficient(w, 1, i), a.meanLow ? load<f32>(at(a.meanLow, channel)) : 0);
-    setAffine(a, w, i, channel, givenInverse(a, channel));
-  }
+/** The mean of channel i of the workspace from the given one. */
+@inline function setMean<A>(a: A, w: usize, i: i32, channel: i32): void {
+  store<f32>(coefficient(w, 0, i), load<f32>(at(a.mean, channel)));
+  store<f32>(coefficient(w, 1, i), a.meanLow ? load<f32>(at(a.meanLow, channel)) : 0);
 }
 
 export function batchNormTrain(a: BatchNormTrain, from: i32, to: i32): void {
-  const w = workspace, step = a.s == 1 ? CHUNK : 1, m = <f64>a.n * <f64>a.s;
+  const w = workspace, step = groupSize(a.s), m = <f64>a.n * <f64>a.s;
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     moments(a.x, a.n, a.c, a.s, c0, c1, w);
@@ -57,24 +59,27 @@ export function batchNormTrain(a: BatchNormTrain, from: i32, to: i32): void {
 }
 
 export function batchNormEval(a: BatchNormEval, from: i32, to: i32): void {
-  const w = workspace, step = a.s == 1 ? CHUNK : 1;
+  const w = workspace, step = groupSize(a.s);
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
-    setGiven(a, w, c0, c1);
+    for (let channel = c0; channel < c1; channel++) {
+      setMean(a, w, channel - c0, channel);
+      setAffine(a, w, channel - c0, channel, givenInverse(a, channel));
+    }
     if (a.relu) applyAffine<Relu>(a.x, a.y, a.n, a.c, a.s, c0, c1, w);
     else applyAffine<Plain>(a.x, a.y, a.n, a.c, a.s, c0, c1, w);
   }
 }
 
 function trainBackward<F>(a: BatchNormBackward, from: i32, to: i32): void {
-  const w = workspace, step = a.s == 1 ? CHUNK : 1, m = <f64>a.n * <f64>a.s, hasSums = !a.detached || a.dweight || a.dbias;
+  const w = workspace, step = groupSize(a.s), m = <f64>a.n * <f64>a.s, hasSums = !a.detached || a.dweight || a.dbias;
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     for (let channel = c0; channel < c1; channel++) {
       const i = channel - c0;
       store<f32>(coefficient(w, 0, i), load<f32>(at(a.stats, channel)));
       store<f32>(coefficient(w, 1, i), load<f32>(at(a.stats, a.c + channel)));
-      setAffine(a, w, i, channel, <f64>load<f32>(at(a.stats, 2 * a.c + channel)));
+      setMask(a, w, i, channel, <f64>load<f32>(at(a.stats, 2 * a.c + channel)));
     }
     if (hasSums) products<F>(a.x, a.dy, a.n, a.c, a.s, c0, c1, w);
     for (let channel = c0; channel < c1; channel++) {
@@ -97,10 +102,13 @@ export function batchNormBackward(a: BatchNormBackward, from: i32, to: i32): voi
 }
 
 function evalBackward<F>(a: BatchNormEvalBackward, from: i32, to: i32): void {
-  const w = workspace, step = a.s == 1 ? CHUNK : 1;
+  const w = workspace, step = groupSize(a.s);
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
-    setGiven(a, w, c0, c1);
+    for (let channel = c0; channel < c1; channel++) {
+      setMean(a, w, channel - c0, channel);
+      setMask(a, w, channel - c0, channel, givenInverse(a, channel));
+    }
     if (a.dweight || a.dbias) products<F>(a.x, a.dy, a.n, a.c, a.s, c0, c1, w);
     for (let channel = c0; channel < c1; channel++) {
       const i = channel - c0;

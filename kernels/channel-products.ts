@@ -7,58 +7,56 @@ import { BLOCK, coefficient, first, lane4, laneSum, ROWS, second } from "./chann
   store<f64>(second(w, i), load<f64>(second(w, i)) + q);
 }
 
-/** Adds one block of a channel; `offset` is dy − x. */
-function blockProducts<F>(x: usize, offset: usize, runs: i32, length: i32, stride: usize, w: usize): void {
-  const f = changetype<F>(0), hi = v128.load32_splat(coefficient(w, 0, 0)), lo = v128.load32_splat(coefficient(w, 1, 0));
-  const k = v128.load32_splat(coefficient(w, 2, 0)), bias = v128.load32_splat(coefficient(w, 3, 0));
+/** Adds one block of channel i of the workspace; `offset` is dy − x. */
+function blockProducts<F>(x: usize, offset: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32): void {
+  const f = changetype<F>(0), hi = v128.load32_splat(coefficient(w, 0, i)), lo = v128.load32_splat(coefficient(w, 1, i));
+  const k = v128.load32_splat(coefficient(w, 2, i)), threshold = v128.load32_splat(coefficient(w, 3, i));
   let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0, restS: f64 = 0, restQ: f64 = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
     const end4 = run + ((<usize>(length & ~15)) << 2), end = run + ((<usize>(length & ~3)) << 2);
     for (; p < end4; p += 64) {
-      let t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, bias);
+      let t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, threshold);
       s0 = f32x4.add(s0, d);
       q0 = f32x4.add(q0, f32x4.mul(d, t));
       t = f32x4.sub(f32x4.sub(v128.load(p, 16), hi), lo);
-      d = f.gradient(v128.load(p + offset, 16), t, k, bias);
+      d = f.gradient(v128.load(p + offset, 16), t, k, threshold);
       s1 = f32x4.add(s1, d);
       q1 = f32x4.add(q1, f32x4.mul(d, t));
       t = f32x4.sub(f32x4.sub(v128.load(p, 32), hi), lo);
-      d = f.gradient(v128.load(p + offset, 32), t, k, bias);
+      d = f.gradient(v128.load(p + offset, 32), t, k, threshold);
       s2 = f32x4.add(s2, d);
       q2 = f32x4.add(q2, f32x4.mul(d, t));
       t = f32x4.sub(f32x4.sub(v128.load(p, 48), hi), lo);
-      d = f.gradient(v128.load(p + offset, 48), t, k, bias);
+      d = f.gradient(v128.load(p + offset, 48), t, k, threshold);
       s3 = f32x4.add(s3, d);
       q3 = f32x4.add(q3, f32x4.mul(d, t));
     }
     for (; p < end; p += 16) {
-      const t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, bias);
+      const t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, threshold);
       s0 = f32x4.add(s0, d);
       q0 = f32x4.add(q0, f32x4.mul(d, t));
     }
     for (const stop = run + ((<usize>length) << 2); p < stop; p += 4) {
-      const t = f32x4.sub(f32x4.sub(v128.load32_zero(p), hi), lo), d = f.gradient(v128.load32_zero(p + offset), t, k, bias);
+      const t = f32x4.sub(f32x4.sub(v128.load32_zero(p), hi), lo), d = f.gradient(v128.load32_zero(p + offset), t, k, threshold);
       restS += <f64>f32x4.extract_lane(d, 0);
       restQ += <f64>f32x4.extract_lane(d, 0) * <f64>f32x4.extract_lane(t, 0);
     }
   }
   const sum = laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
-  addTo(w, 0, sum + restS, laneSum(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3))) + restQ);
+  addTo(w, i, sum + restS, laneSum(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3))) + restQ);
 }
 
-function planeProducts<F>(x: usize, offset: usize, n: i32, c: i32, s: i32, channel: i32, w: usize): void {
-  const stride = ((<usize>c) * (<usize>s)) << 2, start = x + (((<usize>channel) * (<usize>s)) << 2);
-  if (s >= BLOCK) {
-    for (let i = 0; i < n; i++) {
-      for (let j = 0; j < s; j += BLOCK) {
-        blockProducts<F>(start + (<usize>i) * stride + ((<usize>j) << 2), offset, 1, min(BLOCK, s - j), stride, w);
-      }
+function planeProducts<F>(x: usize, offset: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
+  const plane = (<usize>s) << 2, stride = (<usize>c) * plane, images = max(1, BLOCK / s);
+  for (let image = 0; image < n; image += images) {
+    const runs = min(images, n - image);
+    let p = x + (<usize>image) * stride + (<usize>c0) * plane;
+    for (let i = 0; i < c1 - c0; i++, p += plane) {
+      if (s <= BLOCK) blockProducts<F>(p, offset, runs, s, stride, w, i);
+      else for (let j = 0; j < s; j += BLOCK) blockProducts<F>(p + ((<usize>j) << 2), offset, 1, min(BLOCK, s - j), 0, w, i);
     }
-    return;
   }
-  const images = max(1, BLOCK / s);
-  for (let i = 0; i < n; i += images) blockProducts<F>(start + (<usize>i) * stride, offset, min(images, n - i), s, stride, w);
 }
 
 function columnProducts<F>(x: usize, offset: usize, n: i32, c: i32, c0: i32, c1: i32, w: usize): void {
@@ -67,10 +65,10 @@ function columnProducts<F>(x: usize, offset: usize, n: i32, c: i32, c0: i32, c1:
     const rows = min(ROWS, n - row), start = x + (<usize>row) * stride;
     for (let channel = c0; channel < c1; channel += 4) {
       const i = channel - c0, hi = v128.load(coefficient(w, 0, i)), lo = v128.load(coefficient(w, 1, i));
-      const k = v128.load(coefficient(w, 2, i)), bias = v128.load(coefficient(w, 3, i));
+      const k = v128.load(coefficient(w, 2, i)), threshold = v128.load(coefficient(w, 3, i));
       let sum = f32x4.splat(0), product = sum, p = start + ((<usize>channel) << 2);
       for (let r = 0; r < rows; r++, p += stride) {
-        const t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, bias);
+        const t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, threshold);
         sum = f32x4.add(sum, d);
         product = f32x4.add(product, f32x4.mul(d, t));
       }
@@ -79,9 +77,9 @@ function columnProducts<F>(x: usize, offset: usize, n: i32, c: i32, c0: i32, c1:
   }
 }
 
-/** Σ dy and Σ dy · (x − mean) of channels [c0, c1) into the workspace, with the coefficients hi, lo, k, bias of applyAffine. */
+/** Σ dy and Σ dy · (x − mean) of channels [c0, c1) into the workspace, with the coefficients hi, lo, k, threshold. */
 export function products<F>(x: usize, dy: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
   memory.fill(first(w, 0), 0, first(w, c1 - c0) - first(w, 0));
   if (s == 1) columnProducts<F>(x, dy - x, n, c, c0, c1, w);
-  else planeProducts<F>(x, dy - x, n, c, s, c0, w);
+  else planeProducts<F>(x, dy - x, n, c, s, c0, c1, w);
 }

@@ -1,13 +1,19 @@
 // What the kernels on the channels of an array [n, c, s] share: the layout of their coefficients, and mean and variance.
 //
-// Two walks: "planes" (s > 1) takes one channel at a time, whose runs of s values lie apart by c * s; "columns" (s = 1)
-// takes up to CHUNK neighbouring channels at a time and works on four of them in each vector.
+// Neighbouring channels are worked on together, so that memory is read and written in its own order: a walk that goes through
+// one channel alone takes short runs that lie far apart, and twice as long. What is computed for a channel, and in which order,
+// depends neither on the channels next to it nor on how many there are.
+//
+// Two walks: "planes" (s > 1) takes the runs of s values of an image, channel after channel; "columns" (s = 1) works on four
+// channels in each vector.
 //
 // A block fits the L1 cache and is read twice: its mean comes from float64 sums, so that it is right to the last digit at any
 // offset and exact for a constant channel; squares of deviations are float32 within a block and float64 between blocks.
 
 /** Most channels that are worked on together. */
-export const CHUNK: i32 = 1024;
+const CHUNK: i32 = 1024;
+/** Values of an image that its neighbouring channels may have together: of long planes, few go together and may stay in the cache. */
+const SPAN: i32 = 65536;
 /** Values of a channel in one block. */
 export const BLOCK: i32 = 1024;
 
@@ -17,6 +23,9 @@ export const BLOCK: i32 = 1024;
 @inline export function coefficient(w: usize, which: i32, i: i32): usize {
   return w + 16 * CHUNK + ((<usize>(which * (CHUNK + 4) + i)) << 2);
 }
+
+/** How many channels with planes of `s` values are worked on together. */
+@inline export function groupSize(s: i32): i32 { return min(CHUNK, max(1, SPAN / max(1, s))); }
 
 @inline export function at(base: usize, i: i32): usize { return base + ((<usize>i) << 2); }
 @inline export function isFinite64(x: f64): bool { return x - x == 0; }
@@ -50,8 +59,8 @@ export const BLOCK: i32 = 1024;
   return f64x2.add(f64x2.add(sum, f64x2.promote_low_f32x4(v)), f64x2.promote_low_f32x4(upper));
 }
 
-/** One channel: `runs` runs of `length` values, `stride` bytes apart. */
-function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, seen: f64): void {
+/** Channel i of the workspace: `runs` runs of `length` values, `stride` bytes apart. */
+function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32, seen: f64): void {
   const m = <f64>runs * <f64>length, bytes = (<usize>length) << 2, bytes4 = (<usize>(length & ~15)) << 2, bytes1 = (<usize>(length & ~3)) << 2;
   let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, rest: f64 = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
@@ -91,28 +100,18 @@ function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize,
   }
   // The squares are around the rounded mean: that adds m times the square of what rounding moved it by.
   const moved = mean - <f64>center, squares = laneSum(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3))) + rest;
-  join(w, 0, seen, m, mean, max<f64>(squares - m * moved * moved, 0));
+  join(w, i, seen, m, mean, max<f64>(squares - m * moved * moved, 0));
 }
 
-function planeMoments(x: usize, n: i32, c: i32, s: i32, channel: i32, w: usize): void {
-  const stride = ((<usize>c) * (<usize>s)) << 2, start = x + (((<usize>channel) * (<usize>s)) << 2);
-  let seen: f64 = 0;
-  if (s >= BLOCK) {
-    for (let i = 0; i < n; i++) {
-      const plane = start + (<usize>i) * stride;
-      for (let at = 0; at < s; at += BLOCK) {
-        const length = min(BLOCK, s - at);
-        blockMoments(plane + ((<usize>at) << 2), 1, length, stride, w, seen);
-        seen += <f64>length;
-      }
+function planeMoments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
+  const plane = (<usize>s) << 2, stride = (<usize>c) * plane, images = max(1, BLOCK / s);
+  for (let image = 0; image < n; image += images) {
+    const runs = min(images, n - image), seen = <f64>image * <f64>s;
+    let p = x + (<usize>image) * stride + (<usize>c0) * plane;
+    for (let i = 0; i < c1 - c0; i++, p += plane) {
+      if (s <= BLOCK) blockMoments(p, runs, s, stride, w, i, seen);
+      else for (let j = 0; j < s; j += BLOCK) blockMoments(p + ((<usize>j) << 2), 1, min(BLOCK, s - j), 0, w, i, seen + <f64>j);
     }
-    return;
-  }
-  const images = max(1, BLOCK / s);
-  for (let i = 0; i < n; i += images) {
-    const runs = min(images, n - i);
-    blockMoments(start + (<usize>i) * stride, runs, s, stride, w, seen);
-    seen += <f64>runs * <f64>s;
   }
 }
 
@@ -160,10 +159,10 @@ function columnMoments(x: usize, n: i32, c: i32, c0: i32, c1: i32, w: usize): vo
   }
 }
 
-/** Mean and sum of squared deviations of channels [c0, c1) into the workspace; one channel at a time if s > 1. */
+/** Mean and sum of squared deviations of channels [c0, c1) into the workspace. */
 function sums(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
   if (s == 1) columnMoments(x, n, c, c0, c1, w);
-  else planeMoments(x, n, c, s, c0, w);
+  else planeMoments(x, n, c, s, c0, c1, w);
 }
 
 /** The plain mean of a channel: Infinity stays Infinity where joining blocks would give NaN. */
@@ -176,7 +175,7 @@ function plainMean(x: usize, n: i32, c: i32, s: i32, channel: i32): f64 {
   return sum / (<f64>n * <f64>s);
 }
 
-/** Mean (`first`) and biased variance (`second`) of channels [c0, c1) into the workspace; one channel at a time if s > 1. */
+/** Mean (`first`) and biased variance (`second`) of channels [c0, c1), at most groupSize(s), into the workspace. */
 export function moments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
   const m = <f64>n * <f64>s;
   sums(x, n, c, s, c0, c1, w);

@@ -112,7 +112,8 @@ export function addToCell(a: AddToCell, from: i32, to: i32): void {
   store<f64>(a.cell, load<f64>(a.cell) + a.amount);
 }
 
-/** Adds to an int32 cell. */
+/** Adds to an int32 cell, with a condition only where that is not 0. */
 export function addToInt(a: AddToInt, from: i32, to: i32): void {
+  if (a.condition && load<f32>(a.condition) == 0) return;
   store<i32>(a.cell, load<i32>(a.cell) + a.amount);
 }

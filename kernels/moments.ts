@@ -1,6 +1,6 @@
 // Moments of the channels of [n, c, s] as values of their own: what batchNormTrain computes and does with them, cut apart, for
 // statistics that come from more than one tensor. Moments are [3, c]: mean (high part), mean (low part), biased variance.
-import { at, CHUNK, first, isFinite64, join, moments, second } from "./channels";
+import { at, first, groupSize, isFinite64, join, moments, second } from "./channels";
 import { ChannelMoments, MergeMoments, UpdateRunning } from "./generated";
 import { workspace } from "./runtime";
 
@@ -18,7 +18,7 @@ import { workspace } from "./runtime";
 
 /** Unit: a channel. Moments of no values are 0. */
 export function channelMoments(a: ChannelMoments, from: i32, to: i32): void {
-  const w = workspace, step = a.s == 1 ? CHUNK : 1, isEmpty = a.n == 0 || a.s == 0;
+  const w = workspace, step = groupSize(a.s), isEmpty = a.n == 0 || a.s == 0;
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     if (!isEmpty) moments(a.x, a.n, a.c, a.s, c0, c1, w);
@@ -74,12 +74,14 @@ export function mergeMoments(a: MergeMoments, from: i32, to: i32): void {
  * finite is left and counted. A is BatchNormTrain or UpdateRunning, which have the same options.
  */
 @inline export function moveRunning<A>(a: A, channel: i32, mean: f64, variance: f64, m: f64): void {
-  const estimate = a.unbiased ? variance * (m / (m - 1)) : variance;
-  if (a.guard && !(isFinite64(mean) && isFinite64(estimate))) {
-    if (a.rejected) atomic.add<i32>(a.rejected, 1);
+  const estimate = a.unbiased ? variance * (m / (m - 1)) : variance, refused = a.rejected ? at(a.rejected, channel) : 0;
+  // In float32: what it cannot hold must not get in either.
+  if (a.guard && !(isFinite64(<f64><f32>mean) && isFinite64(<f64><f32>estimate))) {
+    if (refused) store<i32>(refused, load<i32>(refused) + 1);
     return;
   }
-  const factor = a.cumulative ? 1 / <f64>load<i32>(a.counter) : a.momentum;
+  const entered = a.cumulative ? load<i32>(a.counter) - (refused ? load<i32>(refused) : 0) : 0;
+  const factor = a.cumulative ? 1 / <f64>entered : a.momentum;
   const pm = at(a.runningMean, channel), pv = at(a.runningVar, channel);
   store<f32>(pm, <f32>((1 - factor) * <f64>load<f32>(pm) + factor * mean));
   store<f32>(pv, <f32>((1 - factor) * <f64>load<f32>(pv) + factor * estimate));

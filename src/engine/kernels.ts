@@ -18,7 +18,7 @@ export const kernels = {
   gatherBytes: { x: "in", index: "in", y: "out", n: "int", width: "int", scale: "float", shift: "float" },
   oneHot: { index: "in", y: "out", n: "int", classes: "int" },
   addToCell: { cell: "inout", amount: "float" },
-  addToInt: { cell: "inout", amount: "int" },
+  addToInt: { cell: "inout", amount: "int", condition: "in?" },
 
   // Element by element; `op` is an index into the lists below.
   unary: { x: "in", y: "out", n: "int", op: "int", alpha: "float" },
@@ -101,6 +101,7 @@ export const kernels = {
   },
   // Moments are [3, c]: mean (high part), mean (low part), biased variance. parts is [k, 3, c], counts int32[k].
   channelMoments: { x: "in", moments: "out", n: "int", c: "int", s: "int" },
+  maskedMoments: { x: "in", mask: "in", moments: "out", count: "out", n: "int", c: "int", s: "int" },
   mergeMoments: { parts: "in", counts: "in", moments: "out", k: "int", c: "int" },
   updateRunning: {
     moments: "in", count: "in", runningMean: "inout", runningVar: "inout", counter: "in?", rejected: "inout?", c: "int",

@@ -4,28 +4,24 @@ import { withBackend } from "../engine/current.js";
 import { batchNormByMoments, channelMoments } from "../ops/batch-moments.js";
 import { batchNorm } from "../ops/batch-norm.js";
 import { moveRunning } from "../ops/batch-norm-composed.js";
-import { type BatchNormOptions, checkBatchNorm, checkBatchNormOperands } from "../ops/batch-norm-options.js";
+import { presentCount } from "../ops/batch-norm-masked.js";
+import {
+  type BatchNormOptions,
+  checkBatchNorm,
+  checkBatchNormOperands,
+  checkBatchNormSettings,
+} from "../ops/batch-norm-options.js";
 import { full, ones, zeros } from "../tensor/create.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type BatchNormLayerOptions, type ResolvedBatchNormOptions, resolveBatchNormOptions } from "./batch-norm-options.js";
+import type { BatchStatistics } from "./batch-statistics.js";
+import { AFFINE, checkFrozen, STATS } from "./frozen.js";
 import * as init from "./init.js";
 import { Module } from "./module.js";
 import { checkInteger } from "./options.js";
-import { checkVariance, RunningStats } from "./running-stats.js";
+import { checkVariance, DEFAULT_SET, RunningStats, setKeys } from "./running-stats.js";
 import { isUpdatingStats } from "./stats-update.js";
-
-/** Name of the set of running statistics that a layer starts with. */
-const DEFAULT_SET = "default";
-const STATS = 1;
-const AFFINE = 2;
-
-/** What all parts of a batch have in common. */
-export interface BatchStatistics {
-  /** The moments, γ and β, as far as there are any. */
-  inputs: Tensor[];
-  normalize(x: Tensor, inputs: readonly Tensor[]): Tensor;
-}
 
 /** What BatchNorm1d, 2d and 3d have in common: all but the shapes they take. */
 export abstract class BatchNorm extends Module {
@@ -123,7 +119,7 @@ export abstract class BatchNorm extends Module {
     return this.running?.numBatches ?? null;
   }
 
-  /** How often the statistics of a channel were not finite and therefore kept out of the running values; one int32, not saved. */
+  /** For each channel, how often its statistics were not finite and therefore kept out of the running values; int32 [C], not saved. */
   get rejected(): Tensor | null {
     return this.running?.rejected ?? null;
   }
@@ -215,7 +211,8 @@ export abstract class BatchNorm extends Module {
   }
 
   private addFrozenCell(bits: number): Tensor {
-    return this.buffer("frozen", full([], bits, { dtype: "int32" }), { mayBeMissing: true });
+    const check = checkFrozen(this.options.trackRunningStats);
+    return this.buffer("frozen", full([], bits, { dtype: "int32" }), { mayBeMissing: true, check });
   }
 
   // ---- state ----
@@ -234,6 +231,8 @@ export abstract class BatchNorm extends Module {
 
   protected override afterLoad(state: ReadonlyMap<string, Tensor>): void {
     if (state.has("frozen")) this.setFrozen(this.frozenCell!.item());
+    // The batches that were kept out are not saved: those of another history do not count.
+    for (const [name, stats] of this.sets) if (state.has(setKeys(name).mean)) init.zeros(stats.rejected);
   }
 
   /** Puts running mean, variance and both counters of the set in use back to 0, 1 and 0. */
@@ -274,7 +273,7 @@ export abstract class BatchNorm extends Module {
     if (this.compat === "torch") this.count(x, options);
     // From here on nothing can be refused: only now may the counter move. An empty batch is no batch.
     checkBatchNorm(x, options);
-    if (this.compat !== "torch" && x.size > 0) this.count(x, options);
+    if (this.compat !== "torch" && x.size > 0) tidy(() => this.count(x, options, extra.mask ? presentCount(extra.mask) : null));
     return tidy(() => batchNorm(x, { ...options, ...this.scaleAndShift(() => channelMoments([x]), options) }));
   }
 
@@ -283,8 +282,10 @@ export abstract class BatchNorm extends Module {
     return { weight: weight ?? null, bias: bias ?? null };
   }
 
-  private count(x: Tensor, { training, counter }: BatchNormOptions): void {
-    if (training && counter) x.backend.call("addToInt", { cell: counter.storage, amount: 1 });
+  /** Counts a batch; with a condition only if that is not 0. */
+  private count(x: Tensor, { training, counter }: BatchNormOptions, condition: Tensor | null = null): void {
+    if (!training || !counter) return;
+    x.backend.call("addToInt", { cell: counter.storage, amount: 1, condition: condition?.storage ?? null });
   }
 
   /** What `batchNorm` is called with, as things are. */
@@ -321,7 +322,11 @@ export abstract class BatchNorm extends Module {
       this.checkInput(x);
       checkBatchNormOperands(this.who, x, options);
     }
+    checkBatchNormSettings(this.who, options);
+    const [first] = parts;
+    if (this.compat === "torch" && first !== undefined) this.count(first, options);
     const count = parts.reduce((sum, x) => sum + x.shape[0]! * sizeOf(x.shape.slice(2)), 0);
+    if (count === 0) return this.ofNothing(options);
     if (count < 2) {
       throw new TrainingError(
         `${this.who}: Expected more than 1 value per channel when training, got input sizes ${parts.map((x) => formatShape(x.shape)).join(", ")}.`,
@@ -329,7 +334,7 @@ export abstract class BatchNorm extends Module {
     }
     const moments = channelMoments(parts);
     const { weight = null, bias = null } = this.scaleAndShift(() => moments, options);
-    this.count(moments, options);
+    if (this.compat !== "torch") this.count(moments, options);
     const cell = withBackend(moments.backend, () => full([], count));
     moveRunning(moments, cell, options);
     cell.dispose();
@@ -339,6 +344,12 @@ export abstract class BatchNorm extends Module {
       return batchNormByMoments(x, m!, { weight: gamma, bias: beta, eps: this.eps });
     };
     return { inputs, normalize };
+  }
+
+  /** Parts that are all empty: γ and β get gradients of 0, and nothing moves. */
+  private ofNothing({ weight, bias }: BatchNormOptions): BatchStatistics {
+    const given = { weight: weight ?? null, bias: bias ?? null };
+    return { inputs: [], normalize: (x) => batchNorm(x, { ...given, training: true }) };
   }
 
   override forwardTogether(parts: readonly Tensor[]): Tensor[] {
@@ -384,15 +395,4 @@ export abstract class BatchNorm extends Module {
     if (what.length > 0) parts.push(`frozen = ${what.map(([name]) => name).join(" and ")}`);
     return parts.join(", ");
   }
-}
-
-/** Keys of the buffers of a set of running statistics. */
-function setKeys(name: string) {
-  const suffix = name === DEFAULT_SET ? "" : `@${name}`;
-  return {
-    mean: `running_mean${suffix}`,
-    variance: `running_var${suffix}`,
-    numBatches: `num_batches_tracked${suffix}`,
-    rejected: `rejected${suffix}`,
-  };
 }

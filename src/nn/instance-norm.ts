@@ -106,7 +106,7 @@ export abstract class InstanceNorm extends Module {
     // From here on nothing can be refused: only now may the counter move. An empty batch is no batch.
     checkInstanceNorm(x, options);
     if (moves && this.numBatchesTracked !== null && x.size > 0) {
-      x.backend.call("addToInt", { cell: this.numBatchesTracked.storage, amount: 1 });
+      x.backend.call("addToInt", { cell: this.numBatchesTracked.storage, amount: 1, condition: null });
     }
     return instanceNorm(x, options);
   }

@@ -1,6 +1,7 @@
 import { checkpoint } from "../autograd/checkpoint.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { BatchNorm, type BatchStatistics } from "./batch-norm-base.js";
+import { BatchNorm } from "./batch-norm-base.js";
+import type { BatchStatistics } from "./batch-statistics.js";
 import type { Module } from "./module.js";
 import { withoutStatsUpdate } from "./stats-update.js";
 

@@ -7,8 +7,9 @@ import { withBackend } from "../engine/current.js";
 import { full, tensor } from "../tensor/create.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { backwardCall, type Common, type Gradients, order, pick, savedInputs } from "./batch-norm-call.js";
-import { composedBackward, normalizedBy, overChannels } from "./batch-norm-composed.js";
+import { backwardCall, type Common, emptyOp, type Gradients, order, pick, savedInputs } from "./batch-norm-call.js";
+import { composedBackward, normalizedBy, overChannels, withoutZero } from "./batch-norm-composed.js";
+import { checkBatchNormSettings } from "./batch-norm-options.js";
 import { checkFloat, like, storageOf } from "./operand.js";
 import { cat } from "./shape.js";
 
@@ -19,7 +20,7 @@ const spaceOf = (x: Tensor): number => sizeOf(x.shape.slice(2));
 const countOf = (x: Tensor): number => x.shape[0]! * spaceOf(x);
 
 /** Row i of moments [3, C], as [C]. */
-const row = (moments: Tensor, i: number): Tensor => moments.slice(0, i, i + 1).reshape([moments.shape[1]!]);
+export const row = (moments: Tensor, i: number): Tensor => moments.slice(0, i, i + 1).reshape([moments.shape[1]!]);
 
 /** Moments [3, C] of one part; zeros if it is empty. */
 function momentsOf(x: Tensor): Tensor {
@@ -72,7 +73,7 @@ function affine(x: Tensor, moments: Tensor, scale: Tensor, shift: Tensor): Tenso
   const one = withBackend(x.backend, () => full([c], 1));
   const own = { x: x.storage, weight: scale.storage, bias: shift.storage, y: y.storage };
   const sizes = { n: x.shape[0]!, c, s: spaceOf(x) };
-  x.backend.call("batchNormEval", { ...own, ...statistics(moments), variance: one.storage, ...sizes, eps: 0, relu: 0 });
+  x.backend.call("batchNormEval", { ...own, ...statistics(moments, 1), variance: one.storage, ...sizes, eps: 0, relu: 0 });
   return y;
 }
 
@@ -101,8 +102,9 @@ export function channelMoments(parts: readonly Tensor[]): Tensor {
 }
 
 /** Moments as the kernels of evaluation take them. */
-function statistics(moments: Tensor) {
-  return { mean: row(moments, 0).storage, meanLow: row(moments, 1).storage, variance: row(moments, 2).storage };
+function statistics(moments: Tensor, eps: number) {
+  const variance = withoutZero(row(moments, 2), eps);
+  return { mean: row(moments, 0).storage, meanLow: row(moments, 1).storage, variance: variance.storage };
 }
 
 /** The moments are the last input. */
@@ -114,7 +116,7 @@ const byMomentsOp = defineOp<Common>("batchNormByMoments", {
       const [weight, bias] = pick(inputs, has);
       const y = like(x);
       const own = { x: x.storage, weight: storageOf(weight), bias: storageOf(bias), y: y.storage };
-      x.backend.call("batchNormEval", { ...own, ...statistics(moments), n, c, s, eps, relu: relu ? 1 : 0 });
+      x.backend.call("batchNormEval", { ...own, ...statistics(moments, eps), n, c, s, eps, relu: relu ? 1 : 0 });
       return y;
     }),
   gradient: (options) => (saved, dy) => {
@@ -126,7 +128,7 @@ const byMomentsOp = defineOp<Common>("batchNormByMoments", {
       : fusedByMoments(options, saved, moments, dy);
     if (!saved.needs[last]) return [...order(has, gradients), null];
     const [, weight] = savedInputs(saved, has);
-    const inverseStd = row(moments, 2).add(eps).sqrt().reciprocal();
+    const inverseStd = withoutZero(row(moments, 2), eps).add(eps).sqrt().reciprocal();
     const slope = weight ? inverseStd.mul(weight) : inverseStd;
     const dmean = gradients.dbias!.mul(slope).neg().reshape([1, options.c]);
     const dvariance = gradients.dweight!.mul(slope).mul(inverseStd).mul(-0.5).reshape([1, options.c]);
@@ -136,14 +138,19 @@ const byMomentsOp = defineOp<Common>("batchNormByMoments", {
 
 function composedByMoments({ has, eps, relu }: Common, saved: Saved, moments: Tensor, dy: Tensor): Gradients {
   const [x, weight, bias] = savedInputs(saved, has);
-  const normalized = normalizedBy(x.sub(overChannels(row(moments, 1), x)), row(moments, 0), row(moments, 2), eps);
+  const normalized = normalizedBy(
+    x.sub(overChannels(row(moments, 1), x)),
+    row(moments, 0),
+    withoutZero(row(moments, 2), eps),
+    eps,
+  );
   return composedBackward({ ...normalized, dy, weight, bias, relu, throughStats: false });
 }
 
 /** The gradients of γ and β are those of variance and mean, too, up to a factor: they are always computed. */
 function fusedByMoments(options: Common, saved: Saved, moments: Tensor, dy: Tensor): Gradients {
   const { backend, call, gradients } = backwardCall(options, [saved.needs[0]!, true, true], saved, dy);
-  backend.call("batchNormEvalBackward", { ...call, ...statistics(moments), eps: options.eps });
+  backend.call("batchNormEvalBackward", { ...call, ...statistics(moments, options.eps), eps: options.eps });
   return gradients;
 }
 
@@ -181,6 +188,7 @@ export function batchNormByMoments(x: Tensor, moments: Tensor, options: ByMoment
   }
   const has = [weight != null, bias != null] as const;
   const inputs = [x, weight, bias, moments].filter((t) => t != null);
-  if (x.size === 0) return x.mul(1);
+  checkBatchNormSettings("batchNormByMoments", { eps, activation: activation ?? null });
+  if (x.size === 0) return emptyOp(inputs);
   return byMomentsOp(inputs, { n: x.shape[0]!, c: c!, s: spaceOf(x), eps, relu: activation === "relu", has });
 }

@@ -1,4 +1,5 @@
 import type { Saved } from "../autograd/node.js";
+import { defineOp } from "../autograd/op.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { like, storageOf } from "./operand.js";
 
@@ -63,3 +64,15 @@ export function backwardCall({ has, n, c, s, relu }: Omit<Common, "eps">, wanted
   };
   return { backend: x.backend, call, gradients: { dx, dweight, dbias } };
 }
+
+/** An empty batch: the gradients of γ and β are zeros. */
+export const emptyOp = defineOp("batchNormEmpty", {
+  forward: ([x]) => like(x!),
+  gradient: () => (saved, dy) =>
+    saved.shapes.map((shape, i) => {
+      if (!saved.needs[i]) return null;
+      const zero = like(dy, shape);
+      if (zero.size > 0) zero.backend.call("fill", { y: zero.storage, n: zero.size, value: 0 });
+      return zero;
+    }),
+});

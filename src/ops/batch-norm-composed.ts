@@ -1,11 +1,9 @@
-import { noGrad } from "../autograd/mode.js";
 import { withBackend } from "../engine/current.js";
 import { full } from "../tensor/create.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { BatchNormOptions } from "./batch-norm-options.js";
-import { greater, keepWhere, maximum } from "./binary.js";
+import { equal, greater, keepWhere } from "./binary.js";
 import { storageOf } from "./operand.js";
-import { cat } from "./shape.js";
 
 /** All axes but that of the channels. */
 function reduced(x: Tensor): number[] {
@@ -33,8 +31,16 @@ export function normalizedByBatch(x: Tensor, eps: number, detachStats: boolean):
   const near = constant(x.mean(axes, true));
   const rough = x.sub(near);
   const centred = rough.sub(constant(rough.mean(axes, true)));
-  const inverseStd = constant(centred.square().mean(axes, true)).add(eps).sqrt().reciprocal();
+  const variance = constant(centred.square().mean(axes, true));
+  const inverseStd = withoutZero(variance, eps).add(eps).sqrt().reciprocal();
   return { xhat: centred.mul(inverseStd), inverseStd };
+}
+
+/** A variance of 0 as infinity if there is no ε: 1/√ of it is then 0, and a constant channel comes out as β. */
+export function withoutZero(variance: Tensor, eps: number): Tensor {
+  if (eps > 0) return variance;
+  const infinity = withBackend(variance.backend, () => full(variance.shape, Infinity));
+  return variance.add(keepWhere(infinity, equal(variance, 0)));
 }
 
 /** x̂ with given statistics, [C] each. */
@@ -68,38 +74,6 @@ export function composedBackward({ xhat, inverseStd, dy, weight, bias, relu, thr
   const slope = gamma ? inverseStd.mul(gamma) : inverseStd;
   const through = throughStats ? flow.sub(flow.mean(axes, true)).sub(xhat.mul(product.mean(axes, true))) : flow;
   return { dx: through.mul(slope), dweight: product.sum(axes), dbias: flow.sum(axes) };
-}
-
-/** Batch normalization of the positions where `mask` is not 0, composed from ops; y is 0 elsewhere. */
-export function maskedBatchNorm(x: Tensor, mask: Tensor, options: BatchNormOptions): Tensor {
-  const { training = false, weight, bias, eps = 1e-5, detachStats = false, activation } = options;
-  const there = mask.reshape([x.shape[0]!, 1, ...x.shape.slice(2)]).expand(x.shape);
-  const present = keepWhere(x, there);
-  let centred: Tensor;
-  let variance: Tensor;
-  if (training) {
-    const constant = (t: Tensor) => (detachStats ? t.detach() : t);
-    const axes = reduced(x);
-    const ones = withBackend(x.backend, () => full(mask.shape, 1));
-    const count = keepWhere(ones, mask).sum();
-    // An empty batch has no mean: 0 / 1 instead of 0 / 0.
-    const share = maximum(count, 1).reciprocal();
-    const near = constant(present.sum(axes, true).mul(share));
-    const rough = keepWhere(present.sub(near), there);
-    const rest = constant(rough.sum(axes, true).mul(share));
-    centred = keepWhere(rough.sub(rest), there);
-    variance = constant(centred.square().sum(axes, true).mul(share));
-    const moments = noGrad(() => cat([near, rest, variance].map((t) => t.reshape([x.shape[1]!]))));
-    moveRunning(moments, count, options);
-  } else {
-    centred = keepWhere(present.sub(overChannels(options.runningMean!.detach(), x)), there);
-    variance = overChannels(options.runningVar!.detach(), x);
-  }
-  let y = centred.mul(variance.add(eps).sqrt().reciprocal());
-  if (weight) y = y.mul(overChannels(weight, x));
-  if (bias) y = y.add(overChannels(bias, x));
-  if (activation === "relu") y = y.relu();
-  return keepWhere(y, there);
 }
 
 /** Moves the running values by moments (rows: mean, its low part, biased variance) of `count` values per channel. */

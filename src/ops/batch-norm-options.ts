@@ -21,7 +21,7 @@ export interface BatchNormOptions {
   unbiasedRunningVar?: boolean;
   /** Number of batches so far, this one included: one int32. */
   counter?: Tensor | null;
-  /** Counts channels whose statistics were not finite and did not enter the running values: one int32. */
+  /** Counts, for each channel, the batches whose statistics were not finite and did not enter the running values: int32 [C]. */
   rejected?: Tensor | null;
   /**
    * Where there is data, [N] or [N, …] without the channel axis, 0 or another number: statistics are those of the positions
@@ -59,20 +59,22 @@ function checkTensors(who: string, x: Tensor, options: BatchNormOptions): void {
     }
   }
   checkFloat(who, x, runningMean, runningVar, weight, bias, mask);
-  for (const t of [counter, rejected]) {
-    if (t && (t.dtype !== "int32" || t.size !== 1)) {
-      throw new DTypeError(
-        `${who}: expected counter and rejected to be one int32 each, got ${t.dtype} of shape ${formatShape(t.shape)}.`,
-      );
-    }
+  if (counter && (counter.dtype !== "int32" || counter.size !== 1)) {
+    throw new DTypeError(
+      `${who}: expected counter to be one int32, got ${counter.dtype} of shape ${formatShape(counter.shape)}.`,
+    );
   }
+  if (rejected && rejected.dtype !== "int32")
+    throw new DTypeError(`${who}: expected rejected to be int32, got ${rejected.dtype}.`);
 }
 
-function checkShapes(who: string, x: Tensor, { runningMean, runningVar, weight, bias, mask }: BatchNormOptions): void {
+function checkShapes(who: string, x: Tensor, options: BatchNormOptions): void {
+  const { runningMean, runningVar, weight, bias, rejected, mask } = options;
   if (x.rank < 2) throw new ShapeError(`${who}: expected input [N, C] or [N, C, …], got ${formatShape(x.shape)}.`);
   if (x.shape[1] === 0) throw new ShapeError(`${who}: expected at least one channel at axis 1, got ${formatShape(x.shape)}.`);
   checkChannels(who, "running_mean", runningMean, x);
   checkChannels(who, "running_var", runningVar, x);
+  checkChannels(who, "rejected", rejected, x);
   checkChannels(who, "weight", weight, x);
   checkChannels(who, "bias", bias, x);
   const positions = [x.shape[0]!, ...x.shape.slice(2)];
@@ -89,9 +91,24 @@ export function checkBatchNormOperands(who: string, x: Tensor, options: BatchNor
   checkShapes(who, x, options);
 }
 
+/** The checks of `batchNorm` that concern its numbers. */
+export function checkBatchNormSettings(who: string, options: BatchNormOptions): void {
+  const { runningMean, training = false, momentum = 0.1, eps = 1e-5, counter, activation, compat } = options;
+  if (!(eps >= 0 && eps < Infinity)) throw new OptionError(`${who}: expected eps of at least 0, got ${eps}.`);
+  if (momentum === null ? runningMean && training && !counter : !Number.isFinite(momentum)) {
+    throw new OptionError(`${who}: expected momentum to be a number, or null with a counter of batches, got ${momentum}.`);
+  }
+  if (activation && activation !== "relu") {
+    throw new OptionError(`${who}: expected activation "relu" or null, got ${JSON.stringify(activation)}.`);
+  }
+  if (compat && compat !== "torch") {
+    throw new OptionError(`${who}: expected compat "torch" or null, got ${JSON.stringify(compat)}.`);
+  }
+}
+
 /** The checks of `batchNorm`, for layers that change state of their own before the call. Throws what `batchNorm` would. */
 export function checkBatchNorm(x: Tensor, options: BatchNormOptions): void {
-  const { runningMean, runningVar, training = false, momentum = 0.1, eps = 1e-5, counter } = options;
+  const { runningMean, runningVar, training = false } = options;
   const who = options.who ?? "batchNorm";
   checkBatchNormOperands(who, x, options);
   if ((runningMean == null) !== (runningVar == null)) {
@@ -102,16 +119,7 @@ export function checkBatchNorm(x: Tensor, options: BatchNormOptions): void {
   if (!training && !runningMean) {
     throw new TrainingError(`${who}: running_mean must be defined in evaluation mode: pass runningMean and runningVar.`);
   }
-  if (!(eps >= 0 && eps < Infinity)) throw new OptionError(`${who}: expected eps of at least 0, got ${eps}.`);
-  if (momentum === null ? runningMean && training && !counter : !Number.isFinite(momentum)) {
-    throw new OptionError(`${who}: expected momentum to be a number, or null with a counter of batches, got ${momentum}.`);
-  }
-  if (options.activation && options.activation !== "relu") {
-    throw new OptionError(`${who}: expected activation "relu" or null, got ${JSON.stringify(options.activation)}.`);
-  }
-  if (options.compat && options.compat !== "torch") {
-    throw new OptionError(`${who}: expected compat "torch" or null, got ${JSON.stringify(options.compat)}.`);
-  }
+  checkBatchNormSettings(who, options);
   if (training && x.size > 0 && x.size === x.shape[1]) {
     throw new TrainingError(
       `${who}: Expected more than 1 value per channel when training, got input size ${formatShape(x.shape)}. ` +

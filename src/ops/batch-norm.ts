@@ -4,8 +4,9 @@ import { sizeOf } from "../core/shape.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelMoments } from "./batch-moments.js";
-import { backwardCall, type Common, order, pick, savedInputs, wantedBy } from "./batch-norm-call.js";
-import { composedBackward, maskedBatchNorm, normalizedBy, normalizedByBatch } from "./batch-norm-composed.js";
+import { backwardCall, type Common, emptyOp, order, pick, savedInputs, wantedBy } from "./batch-norm-call.js";
+import { composedBackward, normalizedBy, normalizedByBatch } from "./batch-norm-composed.js";
+import { maskedBatchNorm } from "./batch-norm-masked.js";
 import { type BatchNormOptions, checkBatchNorm } from "./batch-norm-options.js";
 import { like, storageOf } from "./operand.js";
 
@@ -155,7 +156,8 @@ export function batchNormWithStats(
     runningMean: rest.runningMean ? copyOf(rest.runningMean) : null,
     runningVar: rest.runningVar ? copyOf(rest.runningVar) : null,
   }));
-  const y = batchNorm(x, { ...rest, ...copies });
+  const rejected = inPlace ? (rest.rejected ?? null) : null;
+  const y = batchNorm(x, { ...rest, ...copies, rejected });
   const moments = rest.training && x.size > 0 ? noGrad(() => channelMoments([x])) : null;
   const row = (i: number) => noGrad(() => tidy(() => moments?.slice(0, i, i + 1).reshape([x.shape[1]!]) ?? null));
   if (inPlace && rest.training) {
@@ -168,15 +170,3 @@ export function batchNormWithStats(
   moments?.dispose();
   return { y, mean, variance, ...copies };
 }
-
-/** An empty batch: the gradients of γ and β are zeros. */
-const emptyOp = defineOp("batchNormEmpty", {
-  forward: ([x]) => like(x!),
-  gradient: () => (saved, dy) =>
-    saved.shapes.map((shape, i) => {
-      if (!saved.needs[i]) return null;
-      const zero = like(dy, shape);
-      if (zero.size > 0) zero.backend.call("fill", { y: zero.storage, n: zero.size, value: 0 });
-      return zero;
-    }),
-});

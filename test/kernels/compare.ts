@@ -32,6 +32,7 @@ const tolerances: { readonly [K in KernelName]?: Tolerance } = {
   argmax: exact,
   maxPool2d: exact,
   channelMoments: element,
+  maskedMoments: element,
   mergeMoments: element,
   updateRunning: element,
   maxPool2dGather: exact,
@@ -85,6 +86,7 @@ const momentOutputs: { readonly [output: string]: (third: number) => number } = 
   "batchNormTrain stats": (inverseStd) => 1 / inverseStd,
   "rowNorm stats": (inverseStd) => 1 / inverseStd,
   "channelMoments moments": Math.sqrt,
+  "maskedMoments moments": Math.sqrt,
   "mergeMoments moments": Math.sqrt,
 };
 

@@ -9,7 +9,7 @@ import { depthWindows, depthWindowsBackward } from "./depth-windows.js";
 import { binary, unary, unaryBackward } from "./elementwise.js";
 import { matmul } from "./matmul.js";
 import { addToCell, addToInt, copy, fill, fillCell, fillInt, gatherBytes, gatherRows, oneHot, stridedCopy } from "./memory.js";
-import { channelMoments, mergeMoments, updateRunning } from "./moments.js";
+import { channelMoments, maskedMoments, mergeMoments, updateRunning } from "./moments.js";
 import {
   adaptiveAvgPool2d,
   adaptiveAvgPool2dBackward,
@@ -62,6 +62,7 @@ export const referenceKernels: { readonly [K in KernelName]: (args: Args<K>) => 
   batchNormEval,
   batchNormEvalBackward,
   channelMoments,
+  maskedMoments,
   mergeMoments,
   updateRunning,
   rowNorm,

@@ -53,7 +53,7 @@ export function addToCell({ cell, amount }: Args<"addToCell">): void {
   cell[0]! += amount;
 }
 
-/** cell[0] += amount; int32. */
-export function addToInt({ cell, amount }: Args<"addToInt">): void {
-  cell[0]! += amount;
+/** cell[0] += amount; int32. With a condition only where that is not 0. */
+export function addToInt({ cell, amount, condition }: Args<"addToInt">): void {
+  if (condition === null || condition[0] !== 0) cell[0]! += amount;
 }

@@ -32,7 +32,9 @@ export function momentsOf(
 
 /**
  * Moves the running values of one channel towards the moments of `m` values, unless `guard` refuses them: a channel whose mean
- * or variance is not finite (the unbiased one of a single value is not) leaves its running values and adds 1 to rejected[0].
+ * or variance is not finite (the unbiased one of a single value is not) leaves its running values and adds 1 to its count in
+ * rejected [c]; so does one whose statistics a backend's floats cannot hold. If cumulative, they are the average of the batches
+ * that were not refused.
  */
 export function moveRunning(
   a: Omit<Args<"updateRunning">, "moments" | "count">,
@@ -43,10 +45,10 @@ export function moveRunning(
 ): void {
   const estimate = a.unbiased ? (variance * m) / (m - 1) : variance;
   if (a.guard && !(Number.isFinite(mean) && Number.isFinite(estimate))) {
-    if (a.rejected) a.rejected[0]! += 1;
+    if (a.rejected) a.rejected[channel]! += 1;
     return;
   }
-  const factor = a.cumulative ? 1 / a.counter![0]! : a.momentum;
+  const factor = a.cumulative ? 1 / (a.counter![0]! - (a.rejected?.[channel] ?? 0)) : a.momentum;
   a.runningMean[channel] = (1 - factor) * a.runningMean[channel]! + factor * mean;
   a.runningVar[channel] = (1 - factor) * a.runningVar[channel]! + factor * estimate;
 }
@@ -58,6 +60,22 @@ export function moveRunning(
 export function channelMoments({ x, moments, n, c, s }: Args<"channelMoments">): void {
   for (let channel = 0; channel < c; channel++) {
     const [mean, variance] = n * s > 0 ? momentsOf(x, channel, { n, c, s }) : [0, 0];
+    moments[channel] = mean;
+    moments[c + channel] = 0;
+    moments[2 * c + channel] = variance;
+  }
+}
+
+/**
+ * moments [3, c] of the positions of x [n, c, s] where mask [n, s] is not 0, as channelMoments gives them, and count[0], how
+ * many these are per channel; what x holds elsewhere does not matter.
+ */
+export function maskedMoments({ x, mask, moments, count, n, c, s }: Args<"maskedMoments">): void {
+  const there = Array.from({ length: n * s }, (_, i) => i).filter((i) => mask[i] !== 0);
+  count[0] = there.length;
+  for (let channel = 0; channel < c; channel++) {
+    const values = Float64Array.from(there, (i) => x[(Math.floor(i / s) * c + channel) * s + (i % s)]!);
+    const [mean, variance] = values.length > 0 ? momentsOf(values, 0, { n: values.length, c: 1, s: 1 }) : [0, 0];
     moments[channel] = mean;
     moments[c + channel] = 0;
     moments[2 * c + channel] = variance;

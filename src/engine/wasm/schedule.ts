@@ -138,6 +138,7 @@ const planners: Planners = {
   batchNormEval: channels,
   batchNormEvalBackward: channels,
   channelMoments: channels,
+  maskedMoments: (a) => rows(a.c, a.n * a.s),
   mergeMoments: (a) => rows(a.c, a.k),
   updateRunning: (a) => elements(a.c),
   maxPool2d: (a) => rows(a.planes, a.h * a.w),

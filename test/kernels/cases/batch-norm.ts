@@ -66,7 +66,7 @@ function train(shape: Shape, x: BufferSpec, options: TrainOptions = {}, what = "
       runningMean: running ? make.normal(c) : null,
       runningVar: running ? make.uniform(c, 0.5, 2) : null,
       counter: counter === undefined ? null : ints([counter]),
-      rejected: rejected ? ints([3]) : null,
+      rejected: rejected ? ints(Array.from({ length: c }, (_, i) => (counter === 1 ? 0 : i % 3))) : null,
       y: output(size(shape)),
       stats: output(3 * c),
     },

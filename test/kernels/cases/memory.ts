@@ -76,7 +76,9 @@ export const memoryCases: CaseTable<
   ],
   addToCell: [{ title: "1e-12 to 1", buffers: { cell: cell(1) }, scalars: { amount: 1e-12 } }],
   addToInt: [
-    { title: "1", buffers: { cell: ints([41]) }, scalars: { amount: 1 } },
-    { title: "-3", buffers: { cell: ints([1]) }, scalars: { amount: -3 } },
+    { title: "1", buffers: { cell: ints([41]), condition: null }, scalars: { amount: 1 } },
+    { title: "-3", buffers: { cell: ints([1]), condition: null }, scalars: { amount: -3 } },
+    { title: "a condition that holds", buffers: { cell: ints([1]), condition: floats([0.5]) }, scalars: { amount: 2 } },
+    { title: "a condition that does not", buffers: { cell: ints([1]), condition: floats([0]) }, scalars: { amount: 2 } },
   ],
 };

@@ -36,6 +36,33 @@ const momentsOfChannels: KernelCase<"channelMoments">[] = [
   channelMoments([2, 5, 0], floats([]), " of nothing"),
 ];
 
+/** A mask with about a third of the positions, all or none. */
+function masked([n, c, s]: Shape, x: BufferSpec, keep: (i: number) => boolean, what: string): KernelCase<"maskedMoments"> {
+  const mask = floats(Array.from({ length: n * s }, (_, i) => (keep(i) ? 1 + (i % 2) : 0)));
+  return {
+    title: `[${n}, ${c}, ${s}]${what}`,
+    buffers: { x, mask, moments: output(3 * c), count: output(1) },
+    scalars: { n, c, s },
+  };
+}
+
+const someOf = (i: number): boolean => (i * 7919) % 3 === 0;
+const maskedCases: KernelCase<"maskedMoments">[] = [
+  ...[[5, 13, 17] as const, [256, 100, 1] as const, [3, 2, 17000] as const].flatMap((shape) => [
+    masked(shape, normal(shape, 0.5, 2), someOf, ""),
+    masked(shape, normal(shape, 1e6), someOf, " at offset 1e6"),
+    masked(shape, constant(shape), someOf, " of constant channels"),
+    masked(shape, normal(shape), () => true, ", all there"),
+    masked(shape, normal(shape), () => false, ", nothing there"),
+  ]),
+  masked(
+    [5, 13, 17],
+    withValues(normal([5, 13, 17]), [1, NaN], [20, Infinity]),
+    (i) => i !== 1 && i !== 3,
+    ", NaN and Infinity outside",
+  ),
+];
+
 /** Moments [parts, 3, c] as wasm would have stored them: means around `offset`, low parts, variances. */
 function parts(k: number, c: number, offset = 0): BufferSpec {
   const values = Array.from({ length: k }, () => [
@@ -93,7 +120,7 @@ function update(c: number, options: UpdateOptions): KernelCase<"updateRunning"> 
       runningMean: make.normal(c),
       runningVar: make.uniform(c, 0.5, 2),
       counter: counter === undefined ? null : ints([counter]),
-      rejected: rejected ? ints([3]) : null,
+      rejected: rejected ? ints(Array.from({ length: c }, (_, i) => (counter === 1 ? 0 : i % 3))) : null,
     },
     scalars: { c, momentum, cumulative: counter === undefined ? 0 : 1, unbiased, guard },
   };
@@ -118,8 +145,9 @@ const updates: KernelCase<"updateRunning">[] = [
   update(13, { moments: unfit, guard: 0 }),
 ];
 
-export const momentCases: CaseTable<"channelMoments" | "mergeMoments" | "updateRunning"> = {
+export const momentCases: CaseTable<"channelMoments" | "maskedMoments" | "mergeMoments" | "updateRunning"> = {
   channelMoments: momentsOfChannels,
+  maskedMoments: maskedCases,
   mergeMoments: merged,
   updateRunning: updates,
 };

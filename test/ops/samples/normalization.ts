@@ -87,6 +87,12 @@ export const normalization: SampleTable = {
       ops.batchNormByMoments(x, ops.channelMoments([x]), { weight, activation: "relu" }),
     ),
   ],
+  maskedMoments: [
+    sample("[N, C, L]", [any(3, 2, 3), any(2), any(2)], (x, weight, bias) =>
+      ops.batchNorm(x, { training: true, mask: tensor([1, 0, 1, 1, 1, 0, 2, 1, 1], [3, 3]), weight, bias, eps: 1e-2 }),
+    ),
+    sample("[N, C]", [any(4, 3)], (x) => ops.batchNorm(x, { training: true, mask: tensor([1, 0, 1, 1]), eps: 1e-2 })),
+  ],
   checkpoint: [
     sample("one input", [any(3, 2)], (x) => checkpoint((t) => t.square().mul(t), [x])),
     sample("two inputs and a parameter", [any(3, 2), any(2), any(3, 1)], (x, y, w) =>
