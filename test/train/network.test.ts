@@ -42,22 +42,34 @@ describe("a network from a list of layers", () => {
       { type: "instanceNorm", affine: true },
     ] satisfies LayerSpec[]
   ).map((spec) => [spec.type, spec]);
-  test.each(norms)("%s is read from JSON, built behind a convolution, and trained: every parameter gets a gradient", (_, spec) => {
-    const json = JSON.stringify({
-      data: { type: "mnist" },
-      network: [{ type: "conv2d", out: 4, kernel: 3 }, spec, { type: "flatten" }, { type: "linear", out: 3 }],
-      optimizer: { type: "sgd", lr: 0.1 },
-      epochs: 1,
-    });
-    const { module } = buildNetwork(parseTrainConfig(json).network, [1, 5, 5]);
-    module.call(normal([6, 1, 5, 5])).square().sum().backward();
-    const without = [...module.namedParameters()].filter(([, p]) => p.grad === null).map(([key]) => key);
-    expect(without).toEqual([]);
-  });
+  test.each(norms)(
+    "%s is read from JSON, built behind a convolution, and trained: every parameter gets a gradient",
+    (_, spec) => {
+      const json = JSON.stringify({
+        data: { type: "mnist" },
+        network: [{ type: "conv2d", out: 4, kernel: 3 }, spec, { type: "flatten" }, { type: "linear", out: 3 }],
+        optimizer: { type: "sgd", lr: 0.1 },
+        epochs: 1,
+      });
+      const { module } = buildNetwork(parseTrainConfig(json).network, [1, 5, 5]);
+      module
+        .call(normal([6, 1, 5, 5]))
+        .square()
+        .sum()
+        .backward();
+      const without = [...module.namedParameters()].filter(([, p]) => p.grad === null).map(([key]) => key);
+      expect(without).toEqual([]);
+    },
+  );
 
   const wrong: [string, LayerSpec[], number[], string][] = [
     ["groups that do not divide", [{ type: "groupNorm", groups: 3 }], [4], "network[0]: groupNorm expects groups that divide"],
-    ["instances without space", [{ type: "instanceNorm" }], [4], "network[0]: instanceNorm needs 2 to 4 axes per example, got [4]."],
+    [
+      "instances without space",
+      [{ type: "instanceNorm" }],
+      [4],
+      "network[0]: instanceNorm needs 2 to 4 axes per example, got [4].",
+    ],
     ["a linear layer on images", [{ type: "linear", out: 3 }], [1, 4, 4], "network[0]: linear needs one axis per example"],
     [
       "a size that is given and wrong",
