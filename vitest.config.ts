@@ -17,6 +17,14 @@ export default defineConfig({
   test: {
     // The file is what .ci/run counts.
     reporters: report ? ["default", ["json", { outputFile: report }]] : ["default"],
+    // `npm run coverage`: of what the project exists for.
+    coverage: {
+      provider: "v8",
+      include: ["src/ops/**", "src/nn/**"],
+      reporter: ["text"],
+      reportsDirectory: at("./build/coverage"),
+      thresholds: { lines: 95 },
+    },
     projects: [
       {
         resolve,

@@ -1,6 +1,6 @@
 // Sums of dy and of dy · (x − mean) over the channels of an array [n, c, s], which batch normalization's gradients need.
 // F (activation.ts) is what followed the normalization: dy is its gradient.
-import { BLOCK, coefficient, first, lane4, laneSum, ROWS, second } from "./channels";
+import { BLOCK, coefficient, first, lane4, lower, ROWS, second, total, tree, upper } from "./channels";
 
 @inline function addTo(w: usize, i: i32, s: f64, q: f64): void {
   store<f64>(first(w, i), load<f64>(first(w, i)) + s);
@@ -11,31 +11,27 @@ import { BLOCK, coefficient, first, lane4, laneSum, ROWS, second } from "./chann
 function blockProducts<F>(x: usize, offset: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32): void {
   const f = changetype<F>(0), hi = v128.load32_splat(coefficient(w, 0, i)), lo = v128.load32_splat(coefficient(w, 1, i));
   const k = v128.load32_splat(coefficient(w, 2, i)), threshold = v128.load32_splat(coefficient(w, 3, i));
-  let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0, restS: f64 = 0, restQ: f64 = 0;
+  let s0 = f64x2.splat(0), s1 = s0, q0 = s0, q1 = s0, restS: f64 = 0, restQ: f64 = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
     const end4 = run + ((<usize>(length & ~15)) << 2), end = run + ((<usize>(length & ~3)) << 2);
     for (; p < end4; p += 64) {
-      let t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, threshold);
-      s0 = f32x4.add(s0, d);
-      q0 = f32x4.add(q0, f32x4.mul(d, t));
-      t = f32x4.sub(f32x4.sub(v128.load(p, 16), hi), lo);
-      d = f.gradient(v128.load(p + offset, 16), t, k, threshold);
-      s1 = f32x4.add(s1, d);
-      q1 = f32x4.add(q1, f32x4.mul(d, t));
-      t = f32x4.sub(f32x4.sub(v128.load(p, 32), hi), lo);
-      d = f.gradient(v128.load(p + offset, 32), t, k, threshold);
-      s2 = f32x4.add(s2, d);
-      q2 = f32x4.add(q2, f32x4.mul(d, t));
-      t = f32x4.sub(f32x4.sub(v128.load(p, 48), hi), lo);
-      d = f.gradient(v128.load(p + offset, 48), t, k, threshold);
-      s3 = f32x4.add(s3, d);
-      q3 = f32x4.add(q3, f32x4.mul(d, t));
+      const t0 = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d0 = f.gradient(v128.load(p + offset), t0, k, threshold);
+      const t1 = f32x4.sub(f32x4.sub(v128.load(p, 16), hi), lo), d1 = f.gradient(v128.load(p + offset, 16), t1, k, threshold);
+      const t2 = f32x4.sub(f32x4.sub(v128.load(p, 32), hi), lo), d2 = f.gradient(v128.load(p + offset, 32), t2, k, threshold);
+      const t3 = f32x4.sub(f32x4.sub(v128.load(p, 48), hi), lo), d3 = f.gradient(v128.load(p + offset, 48), t3, k, threshold);
+      const d = tree(d0, d1, d2, d3), q = tree(f32x4.mul(d0, t0), f32x4.mul(d1, t1), f32x4.mul(d2, t2), f32x4.mul(d3, t3));
+      s0 = f64x2.add(s0, lower(d));
+      s1 = f64x2.add(s1, upper(d));
+      q0 = f64x2.add(q0, lower(q));
+      q1 = f64x2.add(q1, upper(q));
     }
     for (; p < end; p += 16) {
-      const t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, threshold);
-      s0 = f32x4.add(s0, d);
-      q0 = f32x4.add(q0, f32x4.mul(d, t));
+      const t = f32x4.sub(f32x4.sub(v128.load(p), hi), lo), d = f.gradient(v128.load(p + offset), t, k, threshold), q = f32x4.mul(d, t);
+      s0 = f64x2.add(s0, lower(d));
+      s1 = f64x2.add(s1, upper(d));
+      q0 = f64x2.add(q0, lower(q));
+      q1 = f64x2.add(q1, upper(q));
     }
     for (const stop = run + ((<usize>length) << 2); p < stop; p += 4) {
       const t = f32x4.sub(f32x4.sub(v128.load32_zero(p), hi), lo), d = f.gradient(v128.load32_zero(p + offset), t, k, threshold);
@@ -43,8 +39,7 @@ function blockProducts<F>(x: usize, offset: usize, runs: i32, length: i32, strid
       restQ += <f64>f32x4.extract_lane(d, 0) * <f64>f32x4.extract_lane(t, 0);
     }
   }
-  const sum = laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
-  addTo(w, i, sum + restS, laneSum(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3))) + restQ);
+  addTo(w, i, total(s0, s1) + restS, total(q0, q1) + restQ);
 }
 
 function planeProducts<F>(x: usize, offset: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {

@@ -8,7 +8,8 @@
 // channels in each vector.
 //
 // A block fits the L1 cache and is read twice: its mean comes from float64 sums, so that it is right to the last digit at any
-// offset and exact for a constant channel; squares of deviations are float32 within a block and float64 between blocks.
+// offset and exact for a constant channel; squares of deviations are float32 in fours of fours and
+// float64 beyond.
 
 /** Most channels that are worked on together. */
 const CHUNK: i32 = 1024;
@@ -53,6 +54,19 @@ export const BLOCK: i32 = 1024;
   store<f64>(second(w, i), load<f64>(second(w, i)) + squares + delta * delta * (seen * m / total));
 }
 
+/** Two of the four lanes in 64 bits. */
+@inline export function lower(v: v128): v128 { return f64x2.promote_low_f32x4(v); }
+@inline export function upper(v: v128): v128 { return f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 2, 3)); }
+
+/** Most float32 additions that a term goes through are two: long float32 sums lose digits, with squares all to one side. */
+@inline export function tree(a: v128, b: v128, c: v128, d: v128): v128 { return f32x4.add(f32x4.add(a, b), f32x4.add(c, d)); }
+
+/** The sum of both lanes of two sums of 64 bits. */
+@inline export function total(a: v128, b: v128): f64 {
+  const v = f64x2.add(a, b);
+  return f64x2.extract_lane(v, 0) + f64x2.extract_lane(v, 1);
+}
+
 /** The four lanes added to two sums of 64 bits. */
 @inline function widen(sum: v128, v: v128): v128 {
   const upper = v128.shuffle<i32>(v, v, 2, 3, 2, 3);
@@ -74,24 +88,22 @@ function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize,
     for (const end = run + bytes1; p < end; p += 16) s0 = widen(s0, v128.load(p));
     for (const end = run + bytes; p < end; p += 4) rest += <f64>load<f32>(p);
   }
-  const total = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3));
-  const mean = (f64x2.extract_lane(total, 0) + f64x2.extract_lane(total, 1) + rest) / m;
+  const mean = (total(f64x2.add(s0, s1), f64x2.add(s2, s3)) + rest) / m;
   const center = <f32>mean, mid = f32x4.splat(center);
-  let q0 = f32x4.splat(0), q1 = q0, q2 = q0, q3 = q0;
+  let q0 = f64x2.splat(0), q1 = q0;
   rest = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
     for (const end = run + bytes4; p < end; p += 64) {
       const a = f32x4.sub(v128.load(p), mid), b = f32x4.sub(v128.load(p, 16), mid);
       const c = f32x4.sub(v128.load(p, 32), mid), d = f32x4.sub(v128.load(p, 48), mid);
-      q0 = f32x4.add(q0, f32x4.mul(a, a));
-      q1 = f32x4.add(q1, f32x4.mul(b, b));
-      q2 = f32x4.add(q2, f32x4.mul(c, c));
-      q3 = f32x4.add(q3, f32x4.mul(d, d));
+      const v = tree(f32x4.mul(a, a), f32x4.mul(b, b), f32x4.mul(c, c), f32x4.mul(d, d));
+      q0 = f64x2.add(q0, lower(v));
+      q1 = f64x2.add(q1, upper(v));
     }
     for (const end = run + bytes1; p < end; p += 16) {
       const a = f32x4.sub(v128.load(p), mid);
-      q0 = f32x4.add(q0, f32x4.mul(a, a));
+      q0 = widen(q0, f32x4.mul(a, a));
     }
     for (const end = run + bytes; p < end; p += 4) {
       const d = <f64>(load<f32>(p) - center);
@@ -99,7 +111,7 @@ function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize,
     }
   }
   // The squares are around the rounded mean: that adds m times the square of what rounding moved it by.
-  const moved = mean - <f64>center, squares = laneSum(f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3))) + rest;
+  const moved = mean - <f64>center, squares = total(q0, q1) + rest;
   join(w, i, seen, m, mean, max<f64>(squares - m * moved * moved, 0));
 }
 

@@ -74,6 +74,11 @@ const commands = {
     installPeers();
     return runNode([VITEST, "run", ...projects("node"), ...args]);
   },
+  coverage(args) {
+    prepare();
+    installPeers();
+    return runNode([VITEST, "run", "--coverage", ...projects("node"), ...args]);
+  },
   verify(args) {
     prepare();
     installPeers();

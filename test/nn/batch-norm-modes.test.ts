@@ -254,6 +254,17 @@ describe("LazyBatchNorm", () => {
     expect(() => bn.forward(uniform([2, 4, 3, 3]))).toThrow("BatchNorm2d: expected input [N, 5, H, W], got [2, 4, 3, 3].");
   });
 
+  it("learns in a Sequential with a ReLU behind it, and from parts of a batch", () => {
+    const x = normal([6, 3]);
+    const whole = new nn.Sequential(new nn.LazyBatchNorm1d(), new nn.ReLU());
+    expect(numbers(whole.call(x))).toEqual(numbers(new nn.BatchNorm1d(3).forward(x).relu()));
+    const parted = new nn.Sequential(new nn.LazyBatchNorm1d(), new nn.ReLU());
+    const parts = parted.callTogether([x.slice(0, 0, 2), x.slice(0, 2, 6)]);
+    expect(outside("parts", parts.flatMap(numbers), whole.call(x).data(), 1e-5)).toBeNull();
+    expect(new nn.Sequential(new nn.LazyBatchNorm1d()).callTogether([])).toEqual([]);
+    expect(stateOf(parted).at(-1)).toEqual(["0.bias", 0, 0, 0]);
+  });
+
   it("a first call that is refused leaves it undecided", () => {
     const bn = new nn.LazyBatchNorm1d();
     expect(() => bn.forward(ones([1, 7]))).toThrow("Expected more than 1 value per channel when training");

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BackendError, DTypeError, OptionError, ShapeError, TrainingError } from "../../src/core/errors.js";
 import { withBackend } from "../../src/engine/current.js";
 import { ReferenceBackend } from "../../src/engine/reference/backend.js";
-import { grad, ops, type Tensor, tensor, zeros } from "../../src/index.js";
+import { ops, type Tensor, tensor, zeros } from "../../src/index.js";
 import { expectClose } from "./close.js";
 
 // Two channels of four values: means 2.5 and 25, biased variances 1.25 and 125.
