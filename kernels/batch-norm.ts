@@ -38,7 +38,7 @@ import { workspace } from "./runtime";
 }
 
 export function batchNormTrain(a: BatchNormTrain, from: i32, to: i32): void {
-  const w = workspace, step = groupSize(a.s), m = <f64>a.n * <f64>a.s;
+  const w = workspace, step = groupSize(a.n, a.c, a.s), m = <f64>a.n * <f64>a.s;
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     moments(a.x, a.n, a.c, a.s, c0, c1, w);
@@ -59,7 +59,7 @@ export function batchNormTrain(a: BatchNormTrain, from: i32, to: i32): void {
 }
 
 export function batchNormEval(a: BatchNormEval, from: i32, to: i32): void {
-  const w = workspace, step = groupSize(a.s);
+  const w = workspace, step = groupSize(a.n, a.c, a.s);
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     for (let channel = c0; channel < c1; channel++) {
@@ -72,7 +72,7 @@ export function batchNormEval(a: BatchNormEval, from: i32, to: i32): void {
 }
 
 function trainBackward<F>(a: BatchNormBackward, from: i32, to: i32): void {
-  const w = workspace, step = groupSize(a.s), m = <f64>a.n * <f64>a.s, hasSums = !a.detached || a.dweight || a.dbias;
+  const w = workspace, step = groupSize(a.n, a.c, a.s), m = <f64>a.n * <f64>a.s, hasSums = !a.detached || a.dweight || a.dbias;
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     for (let channel = c0; channel < c1; channel++) {
@@ -102,7 +102,7 @@ export function batchNormBackward(a: BatchNormBackward, from: i32, to: i32): voi
 }
 
 function evalBackward<F>(a: BatchNormEvalBackward, from: i32, to: i32): void {
-  const w = workspace, step = groupSize(a.s);
+  const w = workspace, step = groupSize(a.n, a.c, a.s);
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     for (let channel = c0; channel < c1; channel++) {

@@ -15,6 +15,9 @@
 const CHUNK: i32 = 1024;
 /** Values of an image that its neighbouring channels may have together: of long planes, few go together and may stay in the cache. */
 const SPAN: i32 = 65536;
+/** Values of a tensor that the last level of cache holds, and of a group of its channels that the second does. */
+const SMALL: i32 = 1048576;
+const CACHED: i32 = 49152;
 /** Values of a channel in one block. */
 export const BLOCK: i32 = 1024;
 
@@ -25,8 +28,14 @@ export const BLOCK: i32 = 1024;
   return w + 16 * CHUNK + ((<usize>(which * (CHUNK + 4) + i)) << 2);
 }
 
-/** How many channels with planes of `s` values are worked on together. */
-@inline export function groupSize(s: i32): i32 { return min(CHUNK, max(1, SPAN / max(1, s))); }
+/** How many neighbouring channels of [n, c, s] are worked on together. */
+export function groupSize(n: i32, c: i32, s: i32): i32 {
+  if (s == 1) return CHUNK;
+  const channel = <i64>n * <i64>s;
+  // A small tensor: what a group reads twice stays in the cache, whatever the order.
+  if (channel * <i64>c <= SMALL) return min(CHUNK, max<i32>(1, <i32>(<i64>CACHED / max<i64>(1, channel))));
+  return min(CHUNK, max(1, SPAN / max(1, s)));
+}
 
 @inline export function at(base: usize, i: i32): usize { return base + ((<usize>i) << 2); }
 @inline export function isFinite64(x: f64): bool { return x - x == 0; }
@@ -187,7 +196,7 @@ function plainMean(x: usize, n: i32, c: i32, s: i32, channel: i32): f64 {
   return sum / (<f64>n * <f64>s);
 }
 
-/** Mean (`first`) and biased variance (`second`) of channels [c0, c1), at most groupSize(s), into the workspace. */
+/** Mean (`first`) and biased variance (`second`) of channels [c0, c1), at most groupSize(n, c, s), into the workspace. */
 export function moments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
   const m = <f64>n * <f64>s;
   sums(x, n, c, s, c0, c1, w);

@@ -18,7 +18,7 @@ import { workspace } from "./runtime";
 
 /** Unit: a channel. Moments of no values are 0. */
 export function channelMoments(a: ChannelMoments, from: i32, to: i32): void {
-  const w = workspace, step = groupSize(a.s), isEmpty = a.n == 0 || a.s == 0;
+  const w = workspace, step = groupSize(a.n, a.c, a.s), isEmpty = a.n == 0 || a.s == 0;
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
     if (!isEmpty) moments(a.x, a.n, a.c, a.s, c0, c1, w);
