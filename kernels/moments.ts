@@ -75,16 +75,18 @@ export function mergeMoments(a: MergeMoments, from: i32, to: i32): void {
  */
 @inline export function moveRunning<A>(a: A, channel: i32, mean: f64, variance: f64, m: f64): void {
   const estimate = a.unbiased ? variance * (m / (m - 1)) : variance, refused = a.rejected ? at(a.rejected, channel) : 0;
-  // In float32: what it cannot hold must not get in either.
-  if (a.guard && !(isFinite64(<f64><f32>mean) && isFinite64(<f64><f32>estimate))) {
-    if (refused) store<i32>(refused, load<i32>(refused) + 1);
-    return;
-  }
   const entered = a.cumulative ? load<i32>(a.counter) - (refused ? load<i32>(refused) : 0) : 0;
   const factor = a.cumulative ? 1 / <f64>entered : a.momentum;
   const pm = at(a.runningMean, channel), pv = at(a.runningVar, channel);
-  store<f32>(pm, <f32>((1 - factor) * <f64>load<f32>(pm) + factor * mean));
-  store<f32>(pv, <f32>((1 - factor) * <f64>load<f32>(pv) + factor * estimate));
+  const newMean = <f32>((1 - factor) * <f64>load<f32>(pm) + factor * mean);
+  const newVar = <f32>((1 - factor) * <f64>load<f32>(pv) + factor * estimate);
+  // In float32: what it cannot hold must not get in either, nor what an odd momentum makes of it.
+  if (a.guard && !(isFinite64(<f64><f32>mean) && isFinite64(<f64><f32>estimate) && isFinite64(<f64>newMean) && isFinite64(<f64>newVar))) {
+    if (refused) store<i32>(refused, load<i32>(refused) + 1);
+    return;
+  }
+  store<f32>(pm, newMean);
+  store<f32>(pv, newVar);
 }
 
 /** Unit: a channel. Nothing moves if count is 0. */

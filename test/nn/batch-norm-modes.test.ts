@@ -169,6 +169,16 @@ describe("options", () => {
     expect(numbers(bn.forward(tensor([5, 5, 5], [3, 1])))).toEqual([0, 0, 0]);
   });
 
+  it("a momentum of 30 leaves the running values finite for 40 batches: what would overflow is refused and counted", () => {
+    withBackend(wasm, () => {
+      const bn = new nn.BatchNorm1d(2, { momentum: 30 });
+      for (let k = 0; k < 40; k++) bn.forward(normal([4, 2], 1e3, 1e3));
+      expect([...numbers(bn.runningMean), ...numbers(bn.runningVar)].every(Number.isFinite)).toBe(true);
+      expect(numbers(bn.rejected).every((n) => n > 0)).toBe(true);
+      expect(bn.callTogether([])).toEqual([]);
+    });
+  });
+
   it('compat: "torch" lets NaN into the running values, counts empty batches, and counts a refused one', () => {
     withBackend(wasm, () => {
       const bn = new nn.BatchNorm1d(2, { compat: "torch" });

@@ -44,13 +44,15 @@ export function moveRunning(
   m: number,
 ): void {
   const estimate = a.unbiased ? (variance * m) / (m - 1) : variance;
-  if (a.guard && !(Number.isFinite(mean) && Number.isFinite(estimate))) {
+  const factor = a.cumulative ? 1 / (a.counter![0]! - (a.rejected?.[channel] ?? 0)) : a.momentum;
+  const newMean = (1 - factor) * a.runningMean[channel]! + factor * mean;
+  const newVar = (1 - factor) * a.runningVar[channel]! + factor * estimate;
+  if (a.guard && ![mean, estimate, newMean, newVar].every(Number.isFinite)) {
     if (a.rejected) a.rejected[channel]! += 1;
     return;
   }
-  const factor = a.cumulative ? 1 / (a.counter![0]! - (a.rejected?.[channel] ?? 0)) : a.momentum;
-  a.runningMean[channel] = (1 - factor) * a.runningMean[channel]! + factor * mean;
-  a.runningVar[channel] = (1 - factor) * a.runningVar[channel]! + factor * estimate;
+  a.runningMean[channel] = newMean;
+  a.runningVar[channel] = newVar;
 }
 
 /**
