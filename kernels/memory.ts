@@ -1,5 +1,5 @@
 // Filling, copying and gathering. Elements are four bytes, whatever they mean.
-import { AddToCell, AddToInt, Copy, Fill, FillCell, FillInt, GatherBytes, GatherRows, OneHot, StridedCopy } from "./generated";
+import { AddToCell, AddToInt, Copy, CopyCell, Fill, FillCell, FillInt, GatherBytes, GatherRows, OneHot, StridedCopy } from "./generated";
 import { skip, startRows } from "./strided-rows";
 
 // Below this many bytes a loop beats the call that memory.copy costs.
@@ -35,6 +35,10 @@ export function fillInt(a: FillInt, from: i32, to: i32): void {
 /** Sets a float64 cell. */
 export function fillCell(a: FillCell, from: i32, to: i32): void {
   store<f64>(a.y, a.value);
+}
+
+export function copyCell(a: CopyCell, from: i32, to: i32): void {
+  store<f64>(a.y, load<f64>(a.x));
 }
 
 /** y[i] = x[i]. */

@@ -1,6 +1,7 @@
 // The public surface of evenkeel, by folder.
 
 export { grad } from "./autograd/backward.js";
+export { type CompiledStep, type CompileOptions, compile } from "./autograd/compile.js";
 export { type GradcheckOptions, type GradcheckReport, gradcheck, gradgradcheck } from "./autograd/gradcheck.js";
 export { noGrad } from "./autograd/mode.js";
 export {
@@ -11,6 +12,7 @@ export {
   EvenkeelError,
   GradientError,
   OptionError,
+  RecordingError,
   ShapeError,
   StateDictError,
   TrainingError,

@@ -1,7 +1,9 @@
 import { DTypeError, GradientError, ShapeError } from "../core/errors.js";
 import { formatShape, sameShape } from "../core/shape.js";
 import { withBackend } from "../engine/current.js";
+import { binaryOps } from "../engine/kernels.js";
 import { full } from "../tensor/create.js";
+import { noteGrad } from "../tensor/grad-journal.js";
 import type { BackwardOptions } from "../tensor/methods.js";
 import { moveScope, tidy } from "../tensor/scope.js";
 import { type GradState, installMethods, Tensor } from "../tensor/tensor.js";
@@ -120,8 +122,23 @@ function copyOf(t: Tensor, createGraph: boolean): Tensor {
   return copy;
 }
 
+/** sum += x, element by element. */
+function addTo(sum: Tensor, x: Tensor): void {
+  if (sum.size === 0) return;
+  const strides = [0, 0, 0, 0, 0, 1];
+  const shape = [1, 1, 1, 1, 1, sum.size];
+  const operands = { a: sum.storage, b: x.storage, y: sum.storage, aStrides: strides, bStrides: strides };
+  sum.backend.call("binary", { ...operands, op: binaryOps.indexOf("add"), shape });
+}
+
 function accumulate(state: GradState, dy: Tensor, createGraph: boolean): void {
+  noteGrad(state, true);
   const old = state.grad;
+  if (old !== null && !createGraph && !old.requiresGrad && !old.sharesMemory) {
+    addTo(old, dy);
+    dy.dispose();
+    return;
+  }
   let next = old === null ? dy : old.add(dy);
   if (next.sharesMemory) {
     // Gradients are changed in place (by clipping, say), so each leaf needs memory of its own.

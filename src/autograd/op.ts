@@ -1,4 +1,5 @@
 import { BackendError, GradientError } from "../core/errors.js";
+import { activeRecorder } from "../engine/recorder.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { attach } from "./backward.js";
 import { isRecording, withRecording } from "./mode.js";
@@ -29,6 +30,7 @@ export function defineOp<Options = void>(name: string, definition: OpDefinition<
     const extras: Tensor[] = [];
     // What forward computes with other ops on its way is its own business: the rule speaks for the whole.
     const output = withRecording(false, () => definition.forward(inputs, options, (...tensors) => void extras.push(...tensors)));
+    watchLeaves(inputs);
     const needs = inputs.map((t) => t.requiresGrad);
     if (!isRecording() || !needs.includes(true)) {
       for (const t of extras) t.dispose();
@@ -51,6 +53,15 @@ export function defineOp<Options = void>(name: string, definition: OpDefinition<
     for (const t of extras) t.dispose();
     return output;
   };
+}
+
+/** A step that is being recorded depends on which of the leaves from outside require gradients. */
+function watchLeaves(inputs: readonly Tensor[]): void {
+  const recorder = activeRecorder();
+  if (recorder === null) return;
+  for (const t of inputs) {
+    if (t.gradState.node === null && !recorder.owns(t.storage)) recorder.watch(t.gradState, ["requiresGrad"]);
+  }
 }
 
 /** For rules that call kernels themselves, which the tape would not see. */

@@ -24,3 +24,7 @@ export class GradientError extends EvenkeelError {}
 export class DisposedError extends EvenkeelError {}
 /** The backend could not be started, ran out of memory or lost a worker. */
 export class BackendError extends EvenkeelError {}
+/** A step does what a recording cannot repeat, such as reading a value. */
+export class RecordingError extends EvenkeelError {}
+/** Hooks look into a step that is being recorded. It runs as it is instead, and nobody sees this error. */
+export class InspectionError extends RecordingError {}

@@ -126,21 +126,36 @@ export class DataLoader<S extends DataSet = DataSet> {
    * @throws OptionError if an index names no example
    */
   tensors(indices: Indices): { inputs: Tensor; targets: Tensor } {
-    const { set, scale, shift } = this;
+    const index = this.indexTensor(indices);
+    const batch = this.gather(index);
+    index.dispose();
+    return batch;
+  }
+
+  /**
+   * Positions in the data set as a tensor for `gather`, int32 [N]. The whole set is copied to the current backend first, once.
+   * @throws OptionError if an index names no example
+   */
+  indexTensor(indices: Indices): Tensor {
     // The kernels trust indices.
-    checkRange(set, indices);
+    checkRange(this.set, indices);
+    residentOf(this.set);
+    return tensor(indices);
+  }
+
+  /** What `tensors` gives, for positions from `indexTensor`; may be part of a recorded step. */
+  gather(index: Tensor): { inputs: Tensor; targets: Tensor } {
+    const { set, scale, shift } = this;
     const backend = currentBackend();
     const resident = residentOf(set);
-    const n = indices.length;
+    const n = index.size;
     const width = set.shape.reduce((product, size) => product * size, 1);
-    const index = tensor(indices);
     const inputs = Tensor.empty(backend, this.flatten ? [n, width] : [n, ...set.shape]);
     const rows = { x: resident.examples, index: index.storage, y: inputs.storage, n, width };
     if (isImageSet(set)) backend.call("gatherBytes", { ...rows, scale, shift });
     else backend.call("gatherRows", rows);
     const targets = Tensor.empty(backend, [n], resident.labels.dtype === "int32" ? "int32" : "float32");
     backend.call("gatherRows", { x: resident.labels, index: index.storage, y: targets.storage, n, width: 1 });
-    index.dispose();
     return { inputs, targets };
   }
 }

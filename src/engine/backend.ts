@@ -1,4 +1,5 @@
 import type { KernelArgs, KernelName } from "./kernels.js";
+import type { Recorder } from "./recorder.js";
 
 /**
  * Types of stored elements. Tensors are float32 or int32; uint8 holds images in data sets, float64 holds cells (scalars
@@ -14,6 +15,8 @@ export interface Storage {
   readonly backend: Backend;
   readonly dtype: DType;
   readonly length: number;
+  /** Whether it was given back. */
+  readonly released: boolean;
 }
 
 /** An ordered list of kernel calls that can run any number of times. */
@@ -23,6 +26,18 @@ export interface Program {
   append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void;
   run(): void;
   clear(): void;
+}
+
+/** A recorded step that can run any number of times, each time with other inputs. */
+export interface RecordedProgram {
+  /** Number of kernel calls. */
+  readonly length: number;
+  /** Runs what is pending, then the step. `inputs` take the places of those that it was linked with, in order. */
+  run(inputs: readonly Storage[]): void;
+  /** The same, call by call: the milliseconds of each kernel call, in order. */
+  profile(inputs: readonly Storage[]): { kernel: string; ms: number }[];
+  /** Gives back the memory of the program. Memory that the step keeps is not touched. */
+  dispose(): void;
 }
 
 export interface MemoryReport {
@@ -52,6 +67,13 @@ export interface Backend {
   call<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void;
   /** Runs what is pending. */
   flush(): void;
+  /**
+   * Makes a program of what `recorder` took down. Memory in `kept` gets a place of its own and is released like any other;
+   * what else was taken during the step shares one area with all recorded programs, in which nothing outlives a run.
+   *
+   * @param inputs memory taken during the step into which each run first copies its inputs
+   */
+  link(recorder: Recorder, kept: ReadonlySet<Storage>, inputs: readonly Storage[]): RecordedProgram;
   memory(): MemoryReport;
   dispose(): void;
 }

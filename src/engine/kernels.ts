@@ -12,6 +12,7 @@ export const kernels = {
   fill: { y: "out", n: "int", value: "float" },
   fillInt: { y: "out", n: "int", value: "int" },
   fillCell: { y: "out", value: "float" },
+  copyCell: { x: "in", y: "out" },
   copy: { x: "in", y: "out", n: "int" },
   stridedCopy: { x: "in", y: "inout", shape: "dims", xStrides: "dims", yStrides: "dims", xOffset: "int", yOffset: "int" },
   gatherRows: { x: "in", index: "in", y: "out", n: "int", width: "int" },

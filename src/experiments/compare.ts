@@ -1,4 +1,5 @@
 // The article's experiment: one network with and without batch normalization, from the same start, on the same batches.
+import { type CompiledStep, compile } from "../autograd/compile.js";
 import { noGrad } from "../autograd/mode.js";
 import type { ImageSet } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
@@ -48,11 +49,13 @@ class Arm {
   readonly model: Sequential;
   readonly optimizer: SGD;
   readonly record: ArmRecord;
+  private readonly trainStep: CompiledStep<[index: Tensor], Tensor>;
 
   constructor(
     readonly name: ArmName,
     options: CompareOptions,
     sizes: readonly number[],
+    train: DataLoader<ImageSet>,
   ) {
     this.model = buildNetwork(sizes, options, name === "batch-norm");
     this.optimizer = new SGD(this.model.parameters(), { lr: options.lr });
@@ -65,6 +68,14 @@ class Arm {
       finalTestAccuracy: null,
       snapshots: [],
     };
+    this.trainStep = compile((index: Tensor) => {
+      const { inputs, targets } = train.gather(index);
+      const loss = crossEntropy(this.model.call(inputs), targets);
+      loss.backward();
+      this.optimizer.step();
+      this.optimizer.zeroGrad();
+      return loss;
+    });
   }
 
   /** The Linear layers, in order. */
@@ -72,16 +83,10 @@ class Arm {
     return [...this.model].filter((layer) => layer instanceof Linear);
   }
 
-  /** One step of training; returns the loss. */
-  step(inputs: Tensor, targets: Tensor): number {
+  /** One step of training on the images at `index`; returns the loss. */
+  step(index: Tensor): number {
     const start = performance.now();
-    const loss = tidy(() => {
-      const y = crossEntropy(this.model.call(inputs), targets);
-      y.backward();
-      this.optimizer.step();
-      this.optimizer.zeroGrad();
-      return y.item();
-    });
+    const loss = tidy(() => this.trainStep(index).item());
     this.record.trainSeconds += (performance.now() - start) / 1000;
     this.record.losses.push(finiteOrNull(loss));
     return loss;
@@ -105,6 +110,7 @@ class Arm {
   }
 
   dispose(): void {
+    this.trainStep.dispose();
     this.optimizer.dispose();
     this.model.dispose();
   }
@@ -164,7 +170,7 @@ class Comparison {
     this.test = new DataLoader(test, { batchSize: TEST_BATCH, flatten: true });
     manualSeed(seed);
     const width = train.shape.reduce((product, n) => product * n, 1);
-    this.arms = ARM_NAMES.map((name) => new Arm(name, options, [width, ...hidden, train.classes.length]));
+    this.arms = ARM_NAMES.map((name) => new Arm(name, options, [width, ...hidden, train.classes.length], this.train));
     copyWeights(this.arms[0]!, this.arms[1]!);
     const count = Math.min(PROBE, train.count);
     this.probe = this.train.tensors(Int32Array.from({ length: count }, (_, i) => i)).inputs.keep();
@@ -187,9 +193,9 @@ class Comparison {
     for (const indices of this.train.epoch(epoch - 1)) {
       if (this.hooks.signal?.aborted) return false;
       tidy(() => {
-        const { inputs, targets } = this.train.tensors(indices);
+        const index = this.train.indexTensor(indices);
         for (const arm of this.arms) {
-          arm.step(inputs, targets);
+          arm.step(index);
           this.reportStep(arm, epoch);
         }
       });

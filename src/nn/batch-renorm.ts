@@ -1,5 +1,6 @@
 import { noGrad } from "../autograd/mode.js";
 import { OptionError } from "../core/errors.js";
+import { refuseInStep } from "../engine/recorder.js";
 import type { BatchNormOptions } from "../ops/batch-norm-options.js";
 import { maximum, minimum } from "../ops/binary.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -77,7 +78,7 @@ export class BatchRenorm extends BatchNorm {
     const { training = false, weight, bias, runningMean, runningVar } = options;
     if (!training) return { weight: weight ?? null, bias: bias ?? null };
     const { rMax, dMax } = this.limits();
-    if (runningMean) this.batches++;
+    if (runningMean) this.countBatch();
     const { r, d } = noGrad(() => {
       const m = moments();
       const [mean, variance] = [m.slice(0, 0, 1), m.slice(0, 2, 3)].map((t) => t.reshape([this.numFeatures])) as [Tensor, Tensor];
@@ -88,6 +89,13 @@ export class BatchRenorm extends BatchNorm {
     });
     const moved = weight ? weight.mul(d) : d;
     return { weight: weight ? weight.mul(r) : r, bias: bias ? moved.add(bias) : moved };
+  }
+
+  /** Only schedules ask for the number of batches. */
+  private countBatch(): void {
+    if (typeof this.rMax === "number" && typeof this.dMax === "number") return;
+    refuseInStep(this.who, "a recorded step cannot follow a schedule of rMax or dMax: give numbers, or run the step as it is.");
+    this.batches++;
   }
 
   override resetRunningStats(): void {

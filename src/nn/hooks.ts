@@ -1,3 +1,5 @@
+import { InspectionError } from "../core/errors.js";
+import { activeRecorder, refuseInStep, watch } from "../engine/recorder.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
@@ -15,19 +17,31 @@ export type RemoveHook = () => void;
 /** Hooks in the order in which they were registered. */
 export class HookList<Hook> {
   private readonly entries = new Map<symbol, Hook>();
+  private count = 0;
 
   get size(): number {
-    return this.entries.size;
+    watch(this);
+    return this.count;
   }
 
   add(hook: Hook): RemoveHook {
+    refuseInStep("hook", "a hook cannot be attached in a recorded step, which would not run it: attach it outside.");
     const key = Symbol("hook");
     this.entries.set(key, hook);
-    return () => void this.entries.delete(key);
+    this.count = this.entries.size;
+    return () => {
+      this.entries.delete(key);
+      this.count = this.entries.size;
+    };
   }
 
   /** A copy, so that a hook may remove itself while it runs. */
   list(): Hook[] {
     return [...this.entries.values()];
   }
+}
+
+/** Hooks see values, which a step has only when it runs as it is. */
+export function leaveToHooks(who: string): void {
+  if (activeRecorder() !== null) throw new InspectionError(`${who}: has hooks, which a recorded step would not run.`);
 }

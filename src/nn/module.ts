@@ -1,6 +1,7 @@
 import { OptionError, TrainingError } from "../core/errors.js";
+import { watch } from "../engine/recorder.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type ForwardHook, type ForwardPreHook, HookList, type RemoveHook } from "./hooks.js";
+import { type ForwardHook, type ForwardPreHook, HookList, leaveToHooks, type RemoveHook } from "./hooks.js";
 import { type LoadOptions, type LoadResult, loadState, type StateEntry } from "./state-dict.js";
 
 export interface BufferOptions extends Omit<StateEntry, "tensor"> {
@@ -22,9 +23,10 @@ export interface BufferOptions extends Omit<StateEntry, "tensor"> {
  * }
  */
 export abstract class Module {
-  /** Whether the module is in training mode; set by `train` and `eval`. */
-  training = true;
-
+  private mode: "training" | "evaluation" = "training";
+  /** Counts how often parts were added, replaced or removed. */
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: recorded steps look at every plain property (Recorder.watch)
+  private revision = 0;
   private readonly ownParameters = new Map<string, Tensor>();
   private readonly ownBuffers = new Map<string, StateEntry & { persistent: boolean }>();
   private readonly ownChildren = new Map<string, Module>();
@@ -32,6 +34,16 @@ export abstract class Module {
   private place: { parent: Module; name: string } | null = null;
   private readonly preHooks = new HookList<ForwardPreHook>();
   private readonly hooks = new HookList<ForwardHook>();
+
+  /** Whether the module is in training mode; set by `train` and `eval`. */
+  get training(): boolean {
+    watch(this);
+    return this.mode === "training";
+  }
+
+  set training(on: boolean) {
+    this.mode = on ? "training" : "evaluation";
+  }
 
   /** What the module computes, without its hooks. Modules run their children by `call`, and so should you. */
   abstract forward(...inputs: Tensor[]): Tensor;
@@ -42,6 +54,7 @@ export abstract class Module {
   protected parameter<T extends Tensor | null>(name: string, tensor: T): T {
     this.checkName(name);
     if (tensor === null) return tensor;
+    this.revision++;
     tensor.keep().requiresGrad = true;
     this.ownParameters.set(name, tensor);
     return tensor;
@@ -51,18 +64,21 @@ export abstract class Module {
   protected buffer<T extends Tensor | null>(name: string, tensor: T, { persistent = true, ...entry }: BufferOptions = {}): T {
     this.checkName(name);
     if (tensor === null) return tensor;
+    this.revision++;
     this.ownBuffers.set(name, { ...entry, tensor: tensor.keep(), persistent });
     return tensor;
   }
 
   /** Takes the declaration of a parameter back. */
   protected removeParameter(name: string): void {
+    this.revision++;
     this.ownParameters.get(name)?.dispose();
     this.ownParameters.delete(name);
   }
 
   /** Takes the declaration of a buffer back. */
   protected removeBuffer(name: string): void {
+    this.revision++;
     this.ownBuffers.get(name)?.tensor.dispose();
     this.ownBuffers.delete(name);
   }
@@ -75,6 +91,7 @@ export abstract class Module {
   }
 
   private adopt(name: string, module: Module): void {
+    this.revision++;
     this.ownChildren.set(name, module);
     module.place = { parent: this, name };
   }
@@ -111,6 +128,7 @@ export abstract class Module {
       throw new OptionError(`${this.typeName}.replaceChild: expected the name of a child (${names}), got "${name}".`);
     }
     old.place = null;
+    old.revision++;
     this.adopt(name, module);
     const properties = this as unknown as Record<string, unknown>;
     for (const key of Object.keys(properties)) if (properties[key] === old) properties[key] = module;
@@ -121,7 +139,9 @@ export abstract class Module {
 
   /** Runs the module: hooks before, `forward`, hooks after. */
   call(...inputs: Parameters<this["forward"]>): Tensor {
+    watch(this);
     if (!this.hasHooks) return this.forward(...(inputs as Tensor[]));
+    leaveToHooks(this.who);
     const seen = this.before(inputs as Tensor[]);
     return this.after(seen, this.forward(...seen));
   }
@@ -161,7 +181,9 @@ export abstract class Module {
    * @throws TrainingError if a module mixes the examples of a batch and has no rule for parts
    */
   callTogether(parts: readonly Tensor[]): Tensor[] {
+    watch(this);
     if (!this.hasHooks) return this.forwardTogether(parts);
+    leaveToHooks(this.who);
     const seen = parts.map((x) => this.before([x])[0]!);
     return this.forwardTogether(seen).map((y, i) => this.after([seen[i]!], y));
   }
@@ -200,6 +222,7 @@ export abstract class Module {
   }
 
   children(): Module[] {
+    watch(this);
     return [...this.ownChildren.values()];
   }
 

@@ -1,8 +1,11 @@
-let updating = true;
+import { watch } from "../engine/recorder.js";
+
+const mode = { updating: true };
 
 /** Whether layers in training mode move their running statistics. */
 export function isUpdatingStats(): boolean {
-  return updating;
+  watch(mode);
+  return mode.updating;
 }
 
 /**
@@ -10,11 +13,11 @@ export function isUpdatingStats(): boolean {
  * passes over a batch that was counted already. Training mode still normalizes with the batch's own statistics.
  */
 export function withoutStatsUpdate<T>(fn: () => T): T {
-  const previous = updating;
-  updating = false;
+  const previous = mode.updating;
+  mode.updating = false;
   try {
     return fn();
   } finally {
-    updating = previous;
+    mode.updating = previous;
   }
 }

@@ -4,7 +4,7 @@ import { defineOp } from "../autograd/op.js";
 import { ShapeError } from "../core/errors.js";
 import { formatShape, sameShape, sizeOf } from "../core/shape.js";
 import { withBackend } from "../engine/current.js";
-import { full, tensor } from "../tensor/create.js";
+import { full } from "../tensor/create.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { backwardCall, type Common, emptyOp, type Gradients, order, pick, savedInputs } from "./batch-norm-call.js";
@@ -36,7 +36,7 @@ function merged(parts: readonly Tensor[], counts: readonly number[]): Tensor {
   const [first] = parts;
   const moments = like(first!);
   const all = cat(parts);
-  const cells = withBackend(first!.backend, () => tensor(Int32Array.from(counts), [counts.length]));
+  const cells = withBackend(first!.backend, () => cat(counts.map((count) => full([1], count, { dtype: "int32" }))));
   const sizes = { k: parts.length, c: first!.shape[1]! };
   first!.backend.call("mergeMoments", { parts: all.storage, counts: cells.storage, moments: moments.storage, ...sizes });
   return moments;

@@ -28,6 +28,13 @@ export class Cell {
     this.backend.call("fillCell", { y: this.storage, value });
   }
 
+  /** Another cell with the value of now, which is not read. */
+  copy(): Cell {
+    const copy = new Cell(this.backend, 0);
+    this.backend.call("copyCell", { x: this.storage, y: copy.storage });
+    return copy;
+  }
+
   /** Reads the value, which runs what is pending. */
   read(): number {
     return this.backend.read(this.storage)[0]!;

@@ -1,5 +1,6 @@
 import { OptionError } from "../core/errors.js";
 import type { Backend } from "../engine/backend.js";
+import { refuseInStep } from "../engine/recorder.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { Cell } from "./cell.js";
 
@@ -32,6 +33,10 @@ export class ParamGroup<Options extends object = object> {
   set lr(value: number) {
     checkLr(this.who, value);
     if (Object.is(value, this.rate)) return;
+    refuseInStep(
+      this.who,
+      "a learning rate that is set in a recorded step would stay what it is: set it, or step the schedule, outside.",
+    );
     this.lrCell.fill(value);
     this.rate = value;
   }

@@ -5,8 +5,6 @@ import { Cell } from "./cell.js";
 interface Cohort {
   readonly members: Set<Tensor>;
   readonly cell: Cell;
-  /** The count, as long as no step was taken: afterwards only the cell knows, since recorded steps count too. */
-  known: number | null;
 }
 
 /**
@@ -20,14 +18,14 @@ export class StepCounts {
     private readonly backend: Backend,
     params: readonly Tensor[],
   ) {
-    this.start(params, 0);
+    this.start(params, new Cell(backend, 0));
   }
 
   /** Divides the parameters so that those in `active` share no cell with others. */
   separate(active: ReadonlySet<Tensor>): void {
     for (const cohort of this.cohorts()) {
       const moving = [...cohort.members].filter((p) => active.has(p));
-      if (moving.length > 0 && moving.length < cohort.members.size) this.start(moving, cohort.known ?? cohort.cell.read());
+      if (moving.length > 0 && moving.length < cohort.members.size) this.start(moving, cohort.cell.copy());
     }
   }
 
@@ -40,7 +38,6 @@ export class StepCounts {
     for (const cohort of this.cohorts()) {
       if (![...cohort.members].some((p) => active.has(p))) continue;
       this.backend.call("addToCell", { cell: cohort.cell.storage, amount: 1 });
-      cohort.known = null;
     }
   }
 
@@ -52,7 +49,7 @@ export class StepCounts {
   load(counts: ReadonlyMap<Tensor, number>): void {
     const byCount = new Map<number, Tensor[]>();
     for (const [param, count] of counts) byCount.set(count, [...(byCount.get(count) ?? []), param]);
-    for (const [count, params] of byCount) this.start(params, count);
+    for (const [count, params] of byCount) this.start(params, new Cell(this.backend, count));
   }
 
   dispose(): void {
@@ -64,8 +61,8 @@ export class StepCounts {
   }
 
   /** Moves `params` to a cell of their own. */
-  private start(params: readonly Tensor[], count: number): void {
-    const cohort: Cohort = { members: new Set(params), cell: new Cell(this.backend, count).keep(), known: count };
+  private start(params: readonly Tensor[], cell: Cell): void {
+    const cohort: Cohort = { members: new Set(params), cell: cell.keep() };
     for (const param of params) {
       const old = this.of.get(param);
       old?.members.delete(param);

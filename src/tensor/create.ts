@@ -1,6 +1,7 @@
 import { DTypeError, ShapeError } from "../core/errors.js";
 import { checkShape, formatShape, type Shape, sizeOf } from "../core/shape.js";
 import { currentBackend } from "../engine/current.js";
+import { refuseInStep, WRITING_REFUSED } from "../engine/recorder.js";
 import { drawRandom } from "./random.js";
 import { type NestedArray, Tensor, type TensorDType } from "./tensor.js";
 
@@ -63,6 +64,7 @@ export function tensor(values: ArrayLike<number> | NestedArray, shape?: Shape, o
     flat = values as ArrayLike<number>;
     own = [flat.length];
   }
+  refuseInStep("tensor", WRITING_REFUSED);
   const finalShape = shape ?? own;
   checkShape("tensor", finalShape);
   if (sizeOf(finalShape) !== flat.length) {

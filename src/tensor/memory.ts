@@ -1,8 +1,9 @@
 import type { Storage } from "../engine/backend.js";
 
-/** A storage and the number of tensors that show it; it is released with the last of them. */
+/** A storage and the number of tensors that show it; it is released with the last of them, unless it is pinned. */
 export class SharedStorage {
   private references = 1;
+  private pins = 0;
 
   constructor(readonly storage: Storage) {}
 
@@ -16,7 +17,23 @@ export class SharedStorage {
   }
 
   release(): void {
-    if (--this.references === 0) this.storage.backend.release(this.storage);
+    this.references--;
+    this.releaseUnused();
+  }
+
+  /** Keeps the memory although no tensor may show it; for recorded steps, which write there again. Returns this. */
+  pin(): this {
+    this.pins++;
+    return this;
+  }
+
+  unpin(): void {
+    this.pins--;
+    this.releaseUnused();
+  }
+
+  private releaseUnused(): void {
+    if (this.references === 0 && this.pins === 0) this.storage.backend.release(this.storage);
   }
 }
 

@@ -6,7 +6,8 @@ import { Tensor } from "./tensor.js";
 const states = new WeakMap<Backend, Storage>();
 let nextSeed = 0;
 
-function stateOf(backend: Backend): Storage {
+/** The state of random numbers on a backend, which is made when it is first asked for. */
+export function randomStorageOf(backend: Backend): Storage {
   let state = states.get(backend);
   if (state === undefined) {
     state = backend.alloc("int32", 4);
@@ -28,12 +29,12 @@ export function manualSeed(seed: number): void {
   }
   nextSeed = seed;
   const backend = currentBackend();
-  backend.write(stateOf(backend), [seed | 0, Math.floor(seed / 2 ** 32) | 0, 0, 0]);
+  backend.write(randomStorageOf(backend), [seed | 0, Math.floor(seed / 2 ** 32) | 0, 0, 0]);
 }
 
 /** Passes the state to `draw` and counts the draw. */
 export function drawRandom(backend: Backend, draw: (state: Storage) => void): void {
-  const state = stateOf(backend);
+  const state = randomStorageOf(backend);
   draw(state);
   backend.call("advanceRandom", { state });
 }
@@ -41,26 +42,26 @@ export function drawRandom(backend: Backend, draw: (state: Storage) => void): vo
 /** The state of random numbers: seed and number of draws, for checkpoints. */
 export function getRandomState(): Int32Array {
   const backend = currentBackend();
-  return backend.read(stateOf(backend)) as Int32Array;
+  return backend.read(randomStorageOf(backend)) as Int32Array;
 }
 
 export function setRandomState(state: Int32Array): void {
   if (state.length !== 4) throw new OptionError(`setRandomState: expected 4 integers, got ${state.length}.`);
   const backend = currentBackend();
-  backend.write(stateOf(backend), state);
+  backend.write(randomStorageOf(backend), state);
 }
 
 /** A copy of the state of random numbers on a backend, which stays there. */
 export function randomStateOf(backend: Backend): Tensor {
   const copy = Tensor.empty(backend, [4], "int32");
-  backend.call("copy", { x: stateOf(backend), y: copy.storage, n: 4 });
+  backend.call("copy", { x: randomStorageOf(backend), y: copy.storage, n: 4 });
   return copy;
 }
 
 /** Runs `fn` with the random numbers that followed `state`, and goes on afterwards as if nothing had been drawn. */
 export function withRandomState<T>(state: Tensor, fn: () => T): T {
   const { backend } = state;
-  const own = stateOf(backend);
+  const own = randomStorageOf(backend);
   const now = randomStateOf(backend);
   backend.call("copy", { x: state.storage, y: own, n: 4 });
   try {

@@ -1,6 +1,8 @@
 import { DisposedError, DTypeError, GradientError, ShapeError } from "../core/errors.js";
 import { formatShape, type Shape, sizeOf } from "../core/shape.js";
 import type { Backend, Storage } from "../engine/backend.js";
+import { READING_REFUSED, refuseInStep } from "../engine/recorder.js";
+import { noteGrad } from "./grad-journal.js";
 import { collected, SharedStorage } from "./memory.js";
 import type { TensorMethods } from "./methods.js";
 import { formatTensor } from "./print.js";
@@ -67,8 +69,7 @@ export class Tensor {
 
   /** The memory, for kernels. */
   get storage(): Storage {
-    if (this.memory === null) throw new DisposedError(`tensor ${formatShape(this.shape)}: used after it was disposed of.`);
-    return this.memory.storage;
+    return this.use().storage;
   }
 
   get isDisposed(): boolean {
@@ -100,10 +101,12 @@ export class Tensor {
 
   /** The sum of gradients so far, or null. */
   get grad(): Tensor | null {
+    noteGrad(this.gradState, true);
     return this.gradState.grad;
   }
 
   set grad(value: Tensor | null) {
+    noteGrad(this.gradState, false);
     const old = this.gradState.grad;
     if (value !== null) moveScope(value, this.gradState.leaf ?? this);
     this.gradState.grad = value;
@@ -119,16 +122,19 @@ export class Tensor {
 
   /** Copies the values to JavaScript at once: Float32Array (Float64Array on the reference backend) or Int32Array. */
   data(): Float32Array | Float64Array | Int32Array {
+    refuseInStep("data", READING_REFUSED);
     return this.backend.read(this.storage) as Float32Array | Float64Array | Int32Array;
   }
 
   /** The same on any backend. */
   async read(): Promise<Float32Array | Float64Array | Int32Array> {
+    refuseInStep("read", READING_REFUSED);
     return this.data();
   }
 
   /** The values as nested arrays; a number for a scalar. */
   toArray(): NestedArray {
+    refuseInStep("toArray", READING_REFUSED);
     const data = this.data();
     const nest = (axis: number, offset: number, size: number): NestedArray => {
       if (axis === this.rank) return data[offset]!;
@@ -141,11 +147,17 @@ export class Tensor {
 
   /** The value of a tensor with one element. @throws ShapeError if it has more or none */
   item(): number {
+    refuseInStep("item", READING_REFUSED);
     if (this.size !== 1) throw new ShapeError(`item: expected a tensor with one element, got shape ${formatShape(this.shape)}.`);
     return this.data()[0]!;
   }
 
   // ---- lifetime ----
+
+  /** Keeps the memory beyond the last tensor that shows it, until `unpin` of what is returned. */
+  pin(): SharedStorage {
+    return this.use().pin();
+  }
 
   /** Another tensor over the same memory with another shape of the same size, and its own place in the graph. */
   view(shape: Shape): Tensor {
@@ -203,8 +215,12 @@ export class Tensor {
   }
 
   private share(): SharedStorage {
+    return this.use().retain();
+  }
+
+  private use(): SharedStorage {
     if (this.memory === null) throw new DisposedError(`tensor ${formatShape(this.shape)}: used after it was disposed of.`);
-    return this.memory.retain();
+    return this.memory;
   }
 }
 

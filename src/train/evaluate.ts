@@ -1,4 +1,6 @@
+import { type CompiledStep, compile } from "../autograd/compile.js";
 import { noGrad } from "../autograd/mode.js";
+import { warnOnce } from "../core/warnings.js";
 import type { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
 import { crossEntropy } from "../ops/loss.js";
@@ -21,13 +23,73 @@ export interface Evaluation {
   metrics: Record<string, number>;
 }
 
-/** How many rows of `output` have their largest value at the label. */
-function countRight(output: Tensor, targets: Tensor): number {
-  const said = argmax(output).data();
-  const labels = targets.data();
+/** What a recorded pass over a batch returns. */
+interface Seen {
+  /** Loss and metrics, one value each, by name. */
+  values: Record<string, Tensor>;
+  /** The class of the largest output of each example, and the labels; null where targets are no classes. */
+  classes: { said: Tensor; labels: Tensor } | null;
+}
+
+function countRight({ said, labels }: { said: Tensor; labels: Tensor }): number {
+  const [a, b] = [said.data(), labels.data()];
   let right = 0;
-  for (let i = 0; i < said.length; i++) if (said[i] === labels[i]) right++;
+  for (let i = 0; i < a.length; i++) if (a[i] === b[i]) right++;
   return right;
+}
+
+/** Evaluates a model on a loader any number of times, by recorded passes. */
+export class Evaluator {
+  private readonly pass: CompiledStep<[index: Tensor], Seen>;
+
+  constructor(
+    private readonly model: Module,
+    private readonly loader: DataLoader,
+    loss: Loss = (y, t) => crossEntropy(y, t),
+    metrics: Metrics = {},
+  ) {
+    const measures = Object.entries({ ...metrics, loss });
+    const pass = (index: Tensor): Seen => {
+      const { inputs, targets } = loader.gather(index);
+      const output = model.call(inputs);
+      const values = Object.fromEntries(measures.map(([name, measure]) => [name, measure(output, targets)]));
+      const isClasses = targets.dtype === "int32" && output.rank === 2;
+      return { values, classes: isClasses ? { said: argmax(output), labels: targets } : null };
+    };
+    this.pass = compile(pass, {
+      onEager: ({ message }) => warnOnce(`evaluate: a pass cannot be recorded and runs as it is. ${message}`),
+    });
+  }
+
+  /** See `evaluate`. */
+  run(): Evaluation {
+    const { model, loader } = this;
+    const modes = model.modules().map((module) => [module, module.training] as const);
+    model.eval();
+    const totals: Record<string, number> = {};
+    let right: number | null = 0;
+    try {
+      for (const indices of loader.epoch(0)) {
+        tidy(() => {
+          const { values, classes } = noGrad(() => this.pass(loader.indexTensor(indices)));
+          for (const [name, value] of Object.entries(values)) {
+            totals[name] = (totals[name] ?? 0) + value.item() * indices.length;
+          }
+          right = classes === null || right === null ? null : right + countRight(classes);
+        });
+      }
+    } finally {
+      for (const [module, mode] of modes) module.training = mode;
+    }
+    const means = Object.entries(totals).map(([name, total]) => [name, total / loader.count] as const);
+    const { loss, ...metrics } = Object.fromEntries(means);
+    return { loss: loss!, accuracy: right === null ? null : right / loader.count, metrics };
+  }
+
+  /** Gives back the memory of the recordings. */
+  dispose(): void {
+    this.pass.dispose();
+  }
 }
 
 /**
@@ -37,35 +99,11 @@ function countRight(output: Tensor, targets: Tensor): number {
  * @param loss default: cross-entropy
  * @param metrics further measures beside loss and accuracy (default none)
  */
-export function evaluate(
-  model: Module,
-  loader: DataLoader,
-  loss: Loss = (y, t) => crossEntropy(y, t),
-  metrics: Metrics = {},
-): Evaluation {
-  const modes = model.modules().map((module) => [module, module.training] as const);
-  model.eval();
-  const measures = Object.entries({ ...metrics, loss });
-  const totals = new Map(measures.map(([name]) => [name, 0]));
-  let right = 0;
-  let classes = true;
+export function evaluate(model: Module, loader: DataLoader, loss?: Loss, metrics?: Metrics): Evaluation {
+  const evaluator = new Evaluator(model, loader, loss, metrics);
   try {
-    for (const indices of loader.epoch(0)) {
-      tidy(() =>
-        noGrad(() => {
-          const { inputs, targets } = loader.tensors(indices);
-          const output = model.call(inputs);
-          for (const [name, measure] of measures) {
-            totals.set(name, totals.get(name)! + measure(output, targets).item() * indices.length);
-          }
-          classes = targets.dtype === "int32" && output.rank === 2;
-          if (classes) right += countRight(output, targets);
-        }),
-      );
-    }
+    return evaluator.run();
   } finally {
-    for (const [module, mode] of modes) module.training = mode;
+    evaluator.dispose();
   }
-  const { loss: meanLoss, ...rest } = Object.fromEntries([...totals].map(([name, total]) => [name, total / loader.count]));
-  return { loss: meanLoss!, accuracy: classes ? right / loader.count : null, metrics: rest };
 }

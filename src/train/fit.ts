@@ -1,4 +1,6 @@
+import { type CompiledStep, compile } from "../autograd/compile.js";
 import { OptionError } from "../core/errors.js";
+import { warnOnce } from "../core/warnings.js";
 import type { DataLoader } from "../data/loader.js";
 import type { Module } from "../nn/module.js";
 import { crossEntropy } from "../ops/loss.js";
@@ -7,7 +9,7 @@ import type { Scheduler } from "../optim/schedule.js";
 import { tidy } from "../tensor/scope.js";
 import { Tensor } from "../tensor/tensor.js";
 import { Best, type EarlyStopping } from "./early-stopping.js";
-import { evaluate, type Loss, type Metrics } from "./evaluate.js";
+import { Evaluator, type Loss, type Metrics } from "./evaluate.js";
 
 /** What `fit` needs of an optimizer. */
 export interface Stepper {
@@ -63,6 +65,11 @@ export interface FitOptions {
   earlyStopping?: EarlyStopping;
   /** Ends training at a loss that is not finite (default true). */
   stopOnDivergence?: boolean;
+  /**
+   * Whether steps run op by op in place of a recording (see `compile`), or which of them do, counted from 1: for looking
+   * inside. The bits are the same (default false).
+   */
+  eager?: boolean | ((step: number) => boolean);
   /** Reads the loss every so many steps, and at the end of an epoch without any: reading waits for the engine (default 1). */
   lossEvery?: number;
   onEvent?: (event: FitEvent) => void;
@@ -113,13 +120,13 @@ function lossOf(
 }
 
 /** One step: forward, backward, update. The loss is a tensor that is not read yet. */
-function trainStep(model: Module, inputs: Tensor, targets: Tensor, options: FitOptions): Tensor {
+function trainStep(model: Module, index: Tensor, options: FitOptions): Tensor {
+  const { inputs, targets } = options.train.gather(index);
   const loss = lossOf(model, inputs, targets, options);
   loss.backward();
   if (options.clipNorm !== undefined) clipGradNorm(model.parameters(), options.clipNorm).dispose();
   options.optimizer.step();
   options.optimizer.zeroGrad();
-  options.scheduler?.step();
   return loss;
 }
 
@@ -143,6 +150,9 @@ function copyBuffers(model: Module): { restore(): void; dispose(): void } {
 class Training {
   readonly history: History = { losses: [], steps: [], epochs: [], outcome: "finished", bestEpoch: null };
   private readonly best: Best;
+  private readonly evaluator: Evaluator | null;
+  /** The recorded step. */
+  private readonly trainStep: CompiledStep<[index: Tensor], Tensor>;
   private step = 0;
   /** Learning rate of the newest step. */
   private lr = 0;
@@ -154,7 +164,17 @@ class Training {
     private readonly model: Module,
     private readonly options: FitOptions,
   ) {
-    this.best = new Best(model, options.earlyStopping);
+    const { earlyStopping, validation, loss, metrics } = options;
+    this.best = new Best(model, earlyStopping);
+    this.evaluator = validation ? new Evaluator(model, validation, loss, metrics) : null;
+    this.trainStep = compile((index: Tensor) => trainStep(model, index, options), {
+      onEager: ({ message }) => warnOnce(`fit: the training step cannot be recorded and runs as it is. ${message}`),
+    });
+  }
+
+  dispose(): void {
+    this.trainStep.dispose();
+    this.evaluator?.dispose();
   }
 
   async run(): Promise<History> {
@@ -199,8 +219,9 @@ class Training {
     this.lr = this.options.optimizer.lr;
     const loss = this.guarded(indices.length, () =>
       tidy(() => {
-        const { inputs, targets } = train.tensors(indices);
-        const value = trainStep(this.model, inputs, targets, this.options);
+        const index = train.indexTensor(indices);
+        const value = this.runsEagerly ? this.trainStep.eager(index) : this.trainStep(index);
+        this.options.scheduler?.step();
         return mustRead || this.step % lossEvery === 0 ? value.item() : null;
       }),
     );
@@ -209,6 +230,11 @@ class Training {
     this.history.steps.push(this.step);
     onEvent?.({ type: "step", epoch, step: this.step, totalSteps: epochs * train.length, loss });
     return loss;
+  }
+
+  private get runsEagerly(): boolean {
+    const { eager = false } = this.options;
+    return typeof eager === "boolean" ? eager : eager(this.step);
   }
 
   /**
@@ -232,8 +258,8 @@ class Training {
   }
 
   private closeEpoch(epoch: number, trainLoss: number, seconds: number): void {
-    const { validation, loss, metrics, onEvent } = this.options;
-    const seen = validation ? evaluate(this.model, validation, loss, metrics) : null;
+    const { onEvent } = this.options;
+    const seen = this.evaluator?.run() ?? null;
     if (seen !== null) this.best.see(epoch, seen.loss);
     const validationLoss = seen?.loss ?? null;
     const summary = {
@@ -269,5 +295,10 @@ class Training {
 export async function fit(model: Module, options: FitOptions): Promise<History> {
   check(options);
   model.train();
-  return new Training(model, options).run();
+  const training = new Training(model, options);
+  try {
+    return await training.run();
+  } finally {
+    training.dispose();
+  }
 }

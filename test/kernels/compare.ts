@@ -19,6 +19,7 @@ const tolerances: { readonly [K in KernelName]?: Tolerance } = {
   fill: exact,
   fillInt: exact,
   fillCell: exact,
+  copyCell: exact,
   copy: exact,
   stridedCopy: exact,
   gatherRows: exact,

@@ -1,6 +1,7 @@
 import { BackendError, DisposedError } from "../../core/errors.js";
-import type { Backend, DType, HostArray, MemoryReport, Program, Storage } from "../backend.js";
+import type { Backend, DType, HostArray, MemoryReport, Program, RecordedProgram, Storage } from "../backend.js";
 import type { KernelArgs, KernelName } from "../kernels.js";
+import { activeRecorder, READING_REFUSED, type Recorder, refuseInStep, WRITING_REFUSED } from "../recorder.js";
 import { ReferenceProgram } from "./program.js";
 import { ReferenceStorage } from "./storage.js";
 
@@ -39,6 +40,12 @@ export class ReferenceBackend implements Backend {
       throw new BackendError(`alloc: expected a length that is a non-negative integer, got ${length}.`);
     }
     const storage = new ReferenceStorage(this, dtype, length);
+    const recorder = activeRecorder();
+    return recorder === null ? this.#count(storage) : recorder.take(storage);
+  }
+
+  #count(storage: ReferenceStorage): ReferenceStorage {
+    storage.counted = true;
     this.#used += storage.array.byteLength;
     this.#storages++;
     this.#peak = Math.max(this.#peak, this.#used);
@@ -49,12 +56,19 @@ export class ReferenceBackend implements Backend {
   release(storage: Storage): void {
     if (this.#disposed) return;
     const own = this.#own("release", storage);
+    const recorder = activeRecorder();
+    if (recorder !== null) {
+      recorder.release(storage);
+      return;
+    }
     own.released = true;
+    if (!own.counted) return;
     this.#used -= own.array.byteLength;
     this.#storages--;
   }
 
   write(storage: Storage, data: ArrayLike<number>): void {
+    refuseInStep("compile", WRITING_REFUSED);
     const { array } = this.#own("write", storage);
     if (data.length !== array.length) {
       throw new BackendError(`write: expected ${array.length} numbers, got ${data.length}.`);
@@ -64,6 +78,7 @@ export class ReferenceBackend implements Backend {
   }
 
   read(storage: Storage): HostArray {
+    refuseInStep("compile", READING_REFUSED);
     const { array } = this.#own("read", storage);
     this.flush();
     return array.slice();
@@ -71,12 +86,18 @@ export class ReferenceBackend implements Backend {
 
   call<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
     this.#check(kernel);
+    const recorder = activeRecorder();
+    if (recorder !== null) {
+      recorder.call(this, kernel, args);
+      return;
+    }
     this.#pending.append(kernel, args);
     if (this.#pending.length > MAX_PENDING) this.flush();
   }
 
   flush(): void {
     this.#check("flush");
+    if (activeRecorder() !== null) return;
     this.#pending.run();
     this.#pending.clear();
   }
@@ -85,6 +106,14 @@ export class ReferenceBackend implements Backend {
   program(): Program {
     this.#check("program");
     return new ReferenceProgram(this, () => this.flush());
+  }
+
+  link(recorder: Recorder, kept: ReadonlySet<Storage>, inputs: readonly Storage[]): RecordedProgram {
+    this.#check("link");
+    for (const storage of kept) this.#count(storage as ReferenceStorage);
+    const program = new ReferenceProgram(this, () => this.flush(), inputs as readonly ReferenceStorage[]);
+    for (const { kernel, args } of recorder.calls) program.append(kernel, args as KernelArgs<KernelName, Storage>);
+    return program;
   }
 
   memory(): MemoryReport {

@@ -16,6 +16,10 @@ export function fillCell({ y, value }: Args<"fillCell">): void {
 }
 
 /** y[i] = x[i], for i < n. */
+export function copyCell({ x, y }: Args<"copyCell">): void {
+  y[0] = x[0]!;
+}
+
 export function copy({ x, y, n }: Args<"copy">): void {
   for (let i = 0; i < n; i++) y[i] = x[i]!;
 }

@@ -1,5 +1,5 @@
 import { BackendError, DisposedError } from "../../core/errors.js";
-import type { Backend, Program, Storage } from "../backend.js";
+import type { Backend, Program, RecordedProgram, Storage } from "../backend.js";
 import { type KernelArgs, type KernelName, kernels, type ParameterKind } from "../kernels.js";
 import type { Args, NumericArray } from "./arrays.js";
 import { referenceKernels } from "./kernels.js";
@@ -40,16 +40,22 @@ function bind<K extends KernelName>(owner: Backend, kernel: K, args: KernelArgs<
 }
 
 /** A list of bound calls. */
-export class ReferenceProgram implements Program {
+export class ReferenceProgram implements Program, RecordedProgram {
   readonly #owner: Backend;
   readonly #before: () => void;
   readonly #calls: (() => void)[] = [];
+  readonly #names: KernelName[] = [];
 
   /**
    * @param owner the backend whose memory the calls name
    * @param before runs first whenever the program runs: what is pending on the backend
+   * @param inputs memory into which a run first copies its inputs
    */
-  constructor(owner: Backend, before: () => void = () => {}) {
+  constructor(
+    owner: Backend,
+    before: () => void = () => {},
+    private readonly inputs: readonly ReferenceStorage[] = [],
+  ) {
     this.#owner = owner;
     this.#before = before;
   }
@@ -60,14 +66,34 @@ export class ReferenceProgram implements Program {
 
   append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
     this.#calls.push(bind(this.#owner, kernel, args));
+    this.#names.push(kernel);
   }
 
-  run(): void {
-    this.#before();
+  run(inputs: readonly Storage[] = []): void {
+    this.#begin(inputs);
     for (const call of this.#calls) call();
+  }
+
+  profile(inputs: readonly Storage[] = []): { kernel: string; ms: number }[] {
+    this.#begin(inputs);
+    return this.#calls.map((call, i) => {
+      const began = performance.now();
+      call();
+      return { kernel: this.#names[i]!, ms: performance.now() - began };
+    });
   }
 
   clear(): void {
     this.#calls.length = 0;
+    this.#names.length = 0;
+  }
+
+  dispose(): void {
+    this.clear();
+  }
+
+  #begin(inputs: readonly Storage[]): void {
+    this.#before();
+    for (const [i, input] of this.inputs.entries()) input.array.set((inputs[i] as ReferenceStorage).array);
   }
 }

@@ -15,6 +15,8 @@ function unwritten(dtype: DType, length: number): NumericArray {
 export class ReferenceStorage implements Storage {
   readonly array: NumericArray;
   released = false;
+  /** Whether the backend counts it: memory of a recorded step is counted only if it outlives the step. */
+  counted = false;
 
   constructor(
     readonly backend: Backend,

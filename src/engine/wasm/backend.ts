@@ -1,11 +1,13 @@
 import { platform } from "#platform";
 import { BackendError } from "../../core/errors.js";
-import type { Backend, DType, HostArray, MemoryReport, Storage } from "../backend.js";
+import type { Backend, DType, HostArray, MemoryReport, RecordedProgram, Storage } from "../backend.js";
 import type { KernelArgs, KernelName } from "../kernels.js";
+import { activeRecorder, READING_REFUSED, type Recorder, refuseInStep, WRITING_REFUSED } from "../recorder.js";
 import { Heap } from "./heap.js";
 import { control } from "./layout.js";
 import type { WorkerHandle } from "./platform.js";
-import { type Machine, WasmProgram, type WasmStorage } from "./program.js";
+import { WasmProgram, type WasmStorage } from "./program.js";
+import { Arena, type PlacedStorage, type RecordingMachine, WasmRecordedProgram } from "./recorded.js";
 
 export interface WasmOptions {
   /** Threads that compute, this one included (default 1). */
@@ -36,22 +38,27 @@ interface Exports {
   heapBase(): number;
 }
 
-class Buffer implements WasmStorage {
+class Buffer implements PlacedStorage {
+  address = 0;
+  readonly bytes: number;
+  released = false;
+
   constructor(
     readonly backend: WasmBackend,
     readonly dtype: DType,
     readonly length: number,
-    readonly address: number,
-    readonly bytes: number,
-  ) {}
+  ) {
+    this.bytes = length * bytesPer[dtype];
+  }
 }
 
 /** float32 kernels in WebAssembly, on one or several threads. */
-export class WasmBackend implements Backend, Machine {
+export class WasmBackend implements Backend, RecordingMachine {
   readonly name = "wasm";
   readonly threads: number;
   ints!: Int32Array;
   doubles!: Float64Array;
+  readonly arena = new Arena(this);
   private readonly heap: Heap;
   private readonly exports: Exports;
   private readonly controlBlock: number;
@@ -84,25 +91,40 @@ export class WasmBackend implements Backend, Machine {
   // ---- storages ----
 
   alloc(dtype: DType, length: number): Storage {
-    const bytes = length * bytesPer[dtype];
-    const address = this.take(bytes);
+    const storage = new Buffer(this, dtype, length);
+    const recorder = activeRecorder();
+    return recorder === null ? this.place(storage) : recorder.take(storage);
+  }
+
+  private place(storage: Buffer): Buffer {
+    storage.address = this.take(storage.bytes);
     this.storages++;
-    return new Buffer(this, dtype, length, address, bytes);
+    return storage;
   }
 
   release(storage: Storage): void {
-    this.check(storage);
+    this.checkOwner(storage);
+    const recorder = activeRecorder();
+    if (recorder !== null) {
+      recorder.release(storage);
+      return;
+    }
+    storage.released = true;
+    // Memory of a step that failed never had a place.
+    if (storage.address === 0) return;
     this.storages--;
     this.give(storage.address, storage.bytes);
   }
 
   write(storage: Storage, data: ArrayLike<number>): void {
+    refuseInStep("compile", WRITING_REFUSED);
     this.check(storage);
     this.flush();
     this.view(storage).set(data);
   }
 
   read(storage: Storage): HostArray {
+    refuseInStep("compile", READING_REFUSED);
     this.check(storage);
     this.flush();
     return this.view(storage).slice();
@@ -119,11 +141,18 @@ export class WasmBackend implements Backend, Machine {
   // ---- the stream ----
 
   call<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
+    const recorder = activeRecorder();
+    if (recorder !== null) {
+      recorder.call(this, kernel, args);
+      return;
+    }
     this.pending.append(kernel, args);
     if (this.pending.length >= MAX_PENDING) this.flush();
   }
 
   flush(): void {
+    // A recorded step runs as a whole.
+    if (activeRecorder() !== null) return;
     if (this.failure !== null) throw new BackendError(this.failure);
     if (this.pending.length === 0) return;
     try {
@@ -131,6 +160,11 @@ export class WasmBackend implements Backend, Machine {
     } finally {
       this.pending.clear();
     }
+  }
+
+  link(recorder: Recorder, kept: ReadonlySet<Storage>, inputs: readonly Storage[]): RecordedProgram {
+    for (const storage of kept) this.place(storage as Buffer);
+    return new WasmRecordedProgram(this, recorder, inputs, (storage) => recorder.owns(storage) && !kept.has(storage));
   }
 
   // ---- Machine ----
@@ -143,7 +177,12 @@ export class WasmBackend implements Backend, Machine {
     this.heap.give(address, bytes);
   }
 
-  check(storage: Storage): asserts storage is WasmStorage {
+  check(storage: Storage): asserts storage is Buffer {
+    this.checkOwner(storage);
+    if (storage.address === 0) throw new BackendError("evenkeel: a tensor made in a recorded step that failed has no values.");
+  }
+
+  private checkOwner(storage: Storage): asserts storage is Buffer {
     if (storage.backend !== this) {
       throw new BackendError("evenkeel: a tensor of another backend, or of one before init(), cannot be used on this one.");
     }

@@ -58,3 +58,11 @@ function layOutAll(): { readonly [K in KernelName]: RecordLayout } {
 
 /** How each kernel's call is written into memory. */
 export const layouts = layOutAll();
+
+/** The bytes from the start of a record to an argument. */
+export function fieldOffset<K extends KernelName>(kernel: K, parameter: keyof (typeof kernels)[K]): number {
+  return layouts[kernel].fields.find(({ name }) => name === parameter)!.offset;
+}
+
+/** What each opcode is called. */
+export const opcodeNames: readonly string[] = (Object.keys(kernels) as KernelName[]).flatMap((name) => phases[name] ?? [name]);

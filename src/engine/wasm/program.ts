@@ -1,6 +1,6 @@
 import type { Program, Storage } from "../backend.js";
 import type { KernelArgs, KernelName } from "../kernels.js";
-import { HEADER_BYTES, layouts, type RecordLayout } from "./layout.js";
+import { HEADER_BYTES, layouts, opcodeNames, type RecordLayout } from "./layout.js";
 import { planOf } from "./schedule.js";
 
 /** A storage of the WASM backend: a piece of its memory. */
@@ -53,6 +53,7 @@ export class WasmProgram implements Program {
   private capacity: number;
   private end = 0;
   private readonly hazards = new Hazards();
+  private fenced = false;
   length = 0;
 
   constructor(
@@ -63,20 +64,46 @@ export class WasmProgram implements Program {
     this.start = machine.take(bytes);
   }
 
-  append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
+  /** @param place of the scratch memory; by default it is taken, and given back at once, since calls run in order */
+  append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>, place?: number): void {
     const layout = layouts[kernel];
     const plan = planOf(kernel, args);
-    const scratch = plan.scratch > 0 ? this.machine.take(plan.scratch) : 0;
+    const scratch = place ?? (plan.scratch > 0 ? this.machine.take(plan.scratch) : 0);
     const values = args as Readonly<Record<string, unknown>>;
     for (let phase = 0; phase < plan.work.length; phase++) {
       const work = plan.work[phase]!;
       if (work.units <= 0) continue;
       this.makeRoom(layout.bytes);
       // Phases share their scratch memory, so each but the first waits for the one before.
-      const barrier = this.touch(layout, values, scratch, plan.scratch) || phase > 0;
+      const barrier = this.touch(layout, values, scratch, plan.scratch) || phase > 0 || this.fenced;
+      this.fenced = false;
       this.writeRecord(layout, values, layout.opcodes[phase]!, barrier, work.units, work.grain, scratch);
     }
-    if (scratch > 0) this.machine.give(scratch, plan.scratch);
+    if (place === undefined && scratch > 0) this.machine.give(scratch, plan.scratch);
+  }
+
+  /** Lets the next call wait for all before it. */
+  fence(): void {
+    this.fenced = true;
+  }
+
+  /** Writes a word of a record that is there already, `offset` bytes from the start of the program. */
+  patch(offset: number, word: number): void {
+    this.machine.ints[(this.start + offset) >>> 2] = word;
+  }
+
+  /** Runs call by call; says how long each took. */
+  profile(): { kernel: string; ms: number }[] {
+    const times: { kernel: string; ms: number }[] = [];
+    for (let at = this.start, next = at; at < this.start + this.end; at = next) {
+      const word = at >>> 2;
+      next = at + this.machine.ints[word + 2]!;
+      const kernel = opcodeNames[this.machine.ints[word]!]!;
+      const began = performance.now();
+      this.machine.execute(at, next);
+      times.push({ kernel, ms: performance.now() - began });
+    }
+    return times;
   }
 
   run(): void {

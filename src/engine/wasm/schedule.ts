@@ -114,6 +114,7 @@ const planners: Planners = {
   fill: (a) => elements(a.n),
   fillInt: (a) => elements(a.n),
   fillCell: serial,
+  copyCell: serial,
   copy: (a) => elements(a.n),
   stridedCopy: (a) => elements(sizeOf(a.shape)),
   gatherRows: (a) => rows(a.n, a.width),

@@ -34,7 +34,17 @@ const gatherBytes = (n: number, rows: number, width: number): KernelCase<"gather
 });
 
 export const memoryCases: CaseTable<
-  "fill" | "fillInt" | "fillCell" | "copy" | "stridedCopy" | "gatherRows" | "gatherBytes" | "oneHot" | "addToCell" | "addToInt"
+  | "fill"
+  | "fillInt"
+  | "fillCell"
+  | "copyCell"
+  | "copy"
+  | "stridedCopy"
+  | "gatherRows"
+  | "gatherBytes"
+  | "oneHot"
+  | "addToCell"
+  | "addToInt"
 > = {
   fill: [
     ...sizes.map((n) => ({ title: `n = ${n}`, buffers: { y: output(n) }, scalars: { n, value: 0.1 } })),
@@ -42,6 +52,7 @@ export const memoryCases: CaseTable<
   ],
   fillInt: sizes.map((n) => ({ title: `n = ${n}`, buffers: { y: output(n, "int32") }, scalars: { n, value: -7 } })),
   fillCell: [{ title: "0.1 in 64 bits", buffers: { y: output(1, "float64") }, scalars: { value: 0.1 } }],
+  copyCell: [{ title: "1e-12 in 64 bits", buffers: { x: cell(1e-12), y: output(1, "float64") }, scalars: {} }],
   copy: [
     ...sizes.map((n) => ({ title: `n = ${n}`, buffers: { x: make.normal(n), y: output(n) }, scalars: { n } })),
     { title: "int32", buffers: { x: make.integers(17, 2 ** 31), y: output(17, "int32") }, scalars: { n: 17 } },
