@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
 import { accuracy } from "./accuracy-evenkeel.mjs";
-import { batchNormState, labels, parameterValues, sample, sizeOf, values } from "./data.mjs";
+import { batchNormState, sample, sizeOf, values } from "./data.mjs";
+import { makeStep } from "./evenkeel-step.mjs";
 import { serve } from "./serve.mjs";
 
-const { init, nn, noGrad, ops, optim, tensor, tidy } = evenkeel;
+const { compile, init, noGrad, ops, tensor, tidy } = evenkeel;
 
 async function hello(threads) {
   await init({ threads });
@@ -95,44 +96,18 @@ function matmul({ size }) {
   );
 }
 
-const layers = {
-  linear: (inputs, outputs) => new nn.Linear(inputs, outputs),
-  conv: (inputs, outputs, kernel, padding) => new nn.Conv2d(inputs, outputs, kernel, { padding }),
-  batchNorm1d: (channels) => new nn.BatchNorm1d(channels),
-  batchNorm2d: (channels) => new nn.BatchNorm2d(channels),
-  relu: () => new nn.ReLU(),
-  sigmoid: () => new nn.Sigmoid(),
-  maxPool: (kernel) => new nn.MaxPool2d(kernel),
-  flatten: () => new nn.Flatten(),
-};
-
-function trainStep({ network, shape, lr, momentum }) {
-  if (!nn || !optim) return "nn and optim are not in this build";
-  const model = new nn.Sequential(...network.map(([kind, ...options]) => layers[kind](...options)));
-  [...model.namedParameters()].forEach(([name, p], i) => {
-    p.backend.write(p.storage, parameterValues(name, p.shape, i));
-  });
-  const x = tensor(values(shape, 1), shape);
-  const target = tensor(labels(shape[0], 10, 2), [shape[0]]);
-  const optimizer = new optim.SGD(model.parameters(), { lr, momentum });
-  const eager = () => {
-    optimizer.zeroGrad();
-    const loss = nn.crossEntropy(model.call(x), target);
-    loss.backward();
-    optimizer.step();
-    return loss;
-  };
-  const { compile } = evenkeel;
-  const step = compile ? compile(eager) : eager;
+function trainStep(own) {
+  const { step: eager, tensors } = makeStep(own);
+  const step = compile(eager);
   return {
     ...work(
-      [x, target],
+      tensors,
       () => void step(),
       () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) }),
     ),
     drop: () => {
-      step.dispose?.();
-      for (const t of [x, target, ...model.parameters()]) t.dispose();
+      step.dispose();
+      for (const t of tensors) t.dispose();
     },
   };
 }
