@@ -15,16 +15,13 @@ import { workspace } from "./runtime";
   return variance == 0 && eps == 0 ? 0 : 1 / sqrt<f64>(variance + eps);
 }
 
-/** Scale and bias of channel i of the workspace; the sum makes a bias of -0 0. */
+/** Scale and bias of channel i of the workspace, whose mean is set; the sum makes a bias of -0 0. */
 @inline function setAffine<A>(a: A, w: usize, i: i32, channel: i32, inverse: f64): void {
-  store<f32>(coefficient(w, 2, i), <f32>(orElse(a.weight, channel, 1) * inverse));
-  store<f32>(coefficient(w, 3, i), <f32>(orElse(a.bias, channel, 0) + 0));
-}
-
-/** For the backward pass: the scale of the forward pass, and what it has to exceed. */
-@inline function setMask<A>(a: A, w: usize, i: i32, channel: i32, inverse: f64): void {
-  setAffine(a, w, i, channel, inverse);
-  store<f32>(coefficient(w, 3, i), -load<f32>(coefficient(w, 3, i)));
+  const k = <f32>(orElse(a.weight, channel, 1) * inverse), low = load<f32>(coefficient(w, 1, i));
+  store<f32>(coefficient(w, 2, i), k);
+  // 0 · Infinity is no shift: without a low part the bias is what it is.
+  const shift = low == 0 ? 0 : <f64>low * <f64>k;
+  store<f32>(coefficient(w, 3, i), <f32>(orElse(a.bias, channel, 0) - shift) + 0);
 }
 
 @inline function givenInverse<A>(a: A, channel: i32): f64 {
@@ -79,7 +76,7 @@ function trainBackward<F>(a: BatchNormBackward, from: i32, to: i32): void {
       const i = channel - c0;
       store<f32>(coefficient(w, 0, i), load<f32>(at(a.stats, channel)));
       store<f32>(coefficient(w, 1, i), load<f32>(at(a.stats, a.c + channel)));
-      setMask(a, w, i, channel, <f64>load<f32>(at(a.stats, 2 * a.c + channel)));
+      setAffine(a, w, i, channel, <f64>load<f32>(at(a.stats, 2 * a.c + channel)));
     }
     if (hasSums) products<F>(a.x, a.dy, a.n, a.c, a.s, c0, c1, w);
     for (let channel = c0; channel < c1; channel++) {
@@ -87,8 +84,9 @@ function trainBackward<F>(a: BatchNormBackward, from: i32, to: i32): void {
       const sum = load<f64>(first(w, i)), product = load<f64>(second(w, i));
       if (a.dweight) store<f32>(at(a.dweight, channel), <f32>(product * inverse));
       if (a.dbias) store<f32>(at(a.dbias, channel), <f32>sum);
-      store<f32>(coefficient(w, 4, i), <f32>(sum / m));
-      store<f32>(coefficient(w, 5, i), <f32>(product * inverse * inverse / m));
+      const slope = product * inverse * inverse / m, low = <f64>load<f32>(coefficient(w, 1, i));
+      store<f32>(coefficient(w, 4, i), <f32>(sum / m - low * slope));
+      store<f32>(coefficient(w, 5, i), -<f32>slope);
     }
     if (!a.dx) continue;
     if (a.detached) applyScale<F>(a.x, a.dy, a.dx, a.n, a.c, a.s, c0, c1, w);
@@ -107,7 +105,7 @@ function evalBackward<F>(a: BatchNormEvalBackward, from: i32, to: i32): void {
     const c1 = min(to, c0 + step);
     for (let channel = c0; channel < c1; channel++) {
       setMean(a, w, channel - c0, channel);
-      setMask(a, w, channel - c0, channel, givenInverse(a, channel));
+      setAffine(a, w, channel - c0, channel, givenInverse(a, channel));
     }
     if (a.dweight || a.dbias) products<F>(a.x, a.dy, a.n, a.c, a.s, c0, c1, w);
     for (let channel = c0; channel < c1; channel++) {

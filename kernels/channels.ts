@@ -7,9 +7,12 @@
 // Two walks: "planes" (s > 1) takes the runs of s values of an image, channel after channel; "columns" (s = 1) works on four
 // channels in each vector.
 //
-// A block fits the L1 cache and is read twice: its mean comes from float64 sums, so that it is right to the last digit at any
-// offset and exact for a constant channel; squares of deviations are float32 in fours of fours and
-// float64 beyond.
+// A block is read once. The mean c of its first values is subtracted from all, so that an offset costs no digits, and a constant
+// channel leaves zeros; sums of the differences and of their squares are float32 in eights and float64 beyond. (c - mean)^2
+// is at most variance * n / m where m of n values were sampled (Cauchy-Schwarz), 16 here, so that
+// squares - n * (mean - c)^2 loses four bits at worst, of rounding errors that are random; as a rule it loses none.
+
+import { madd } from "./gemm";
 
 /** Most channels that are worked on together. */
 const CHUNK: i32 = 1024;
@@ -18,8 +21,14 @@ const SPAN: i32 = 65536;
 /** Values of a tensor that the last level of cache holds, and of a group of its channels that the second does. */
 const SMALL: i32 = 1048576;
 const CACHED: i32 = 49152;
-/** Values of a channel in one block. */
+/** Values of a channel in one block, and how many of them are sampled. */
 export const BLOCK: i32 = 1024;
+const SAMPLE: i32 = 64;
+/**
+ * Below this many values the mean of a channel comes from float64 sums and is right to the last digit. Of more, float32 sums of
+ * eight differences go into the float64 ones, and leave errors of 2^-24 of the deviation, divided by the root of their number.
+ */
+const EXACT: i64 = 4096;
 
 // Layout of the results and coefficients of a chunk in the thread's workspace: two float64 and up to six float32 per channel.
 @inline export function first(w: usize, i: i32): usize { return w + ((<usize>i) << 4); }
@@ -82,88 +91,115 @@ export function groupSize(n: i32, c: i32, s: i32): i32 {
   return f64x2.add(f64x2.add(sum, f64x2.promote_low_f32x4(v)), f64x2.promote_low_f32x4(upper));
 }
 
-/** Channel i of the workspace: `runs` runs of `length` values, `stride` bytes apart. */
-function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32, seen: f64): void {
-  const m = <f64>runs * <f64>length, bytes = (<usize>length) << 2, bytes4 = (<usize>(length & ~15)) << 2, bytes1 = (<usize>(length & ~3)) << 2;
-  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, rest: f64 = 0;
-  for (let r = 0, run = x; r < runs; r++, run += stride) {
-    let p = run;
-    for (const end = run + bytes4; p < end; p += 64) {
-      s0 = widen(s0, v128.load(p));
-      s1 = widen(s1, v128.load(p, 16));
-      s2 = widen(s2, v128.load(p, 32));
-      s3 = widen(s3, v128.load(p, 48));
+/** Mean of up to SAMPLE values at the start of a block, whose runs have `length` values. */
+function sampleMean(x: usize, runs: i32, length: i32, stride: usize): f32 {
+  if (length >= SAMPLE) {
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    const origin = v128.load32_splat(x);
+    for (let p = x, end = x + (SAMPLE << 2); p < end; p += 64) {
+      a = f32x4.add(a, f32x4.sub(v128.load(p), origin));
+      b = f32x4.add(b, f32x4.sub(v128.load(p, 16), origin));
+      c = f32x4.add(c, f32x4.sub(v128.load(p, 32), origin));
+      d = f32x4.add(d, f32x4.sub(v128.load(p, 48), origin));
     }
-    for (const end = run + bytes1; p < end; p += 16) s0 = widen(s0, v128.load(p));
-    for (const end = run + bytes; p < end; p += 4) rest += <f64>load<f32>(p);
+    return load<f32>(x) + <f32>(laneSum(tree(a, b, c, d)) / SAMPLE);
   }
-  const mean = (total(f64x2.add(s0, s1), f64x2.add(s2, s3)) + rest) / m;
-  const center = <f32>mean, mid = f32x4.splat(center);
-  let q0 = f64x2.splat(0), q1 = q0;
-  rest = 0;
+  let sum: f64 = 0, count = 0;
+  for (let r = 0; r < runs && count < SAMPLE; r++, x += stride) {
+    for (let j = 0; j < length && count < SAMPLE; j++, count++) sum += <f64>load<f32>(at(x, j));
+  }
+  return <f32>(sum / <f64>count);
+}
+
+/** Two neighbouring floats in 64 bits. */
+@inline function wide(p: usize): v128 { return f64x2.promote_low_f32x4(v128.load64_zero(p)); }
+
+/** Channel i of the workspace: `runs` runs of `length` values, `stride` bytes apart. `isExact`: see EXACT. */
+function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32, seen: f64, isExact: bool): void {
+  const m = <f64>runs * <f64>length, center = sampleMean(x, runs, length, stride), mid = f32x4.splat(center);
+  const bytes = (<usize>length) << 2, bytes8 = (<usize>(length & ~31)) << 2, bytes1 = (<usize>(length & ~3)) << 2;
+  // Sums of differences from the center; the exact ones are sums of x.
+  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, rest: f64 = 0, restQ: f64 = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
-    for (const end = run + bytes4; p < end; p += 64) {
-      const a = f32x4.sub(v128.load(p), mid), b = f32x4.sub(v128.load(p, 16), mid);
-      const c = f32x4.sub(v128.load(p, 32), mid), d = f32x4.sub(v128.load(p, 48), mid);
-      const v = tree(f32x4.mul(a, a), f32x4.mul(b, b), f32x4.mul(c, c), f32x4.mul(d, d));
-      q0 = f64x2.add(q0, lower(v));
-      q1 = f64x2.add(q1, upper(v));
+    for (const end = run + bytes8; p < end; p += 128) {
+      let a = f32x4.sub(v128.load(p), mid), b = f32x4.sub(v128.load(p, 16), mid);
+      let c = f32x4.sub(v128.load(p, 32), mid), d = f32x4.sub(v128.load(p, 48), mid);
+      let s = tree(a, b, c, d), qa = madd(b, b, f32x4.mul(a, a)), qb = madd(d, d, f32x4.mul(c, c));
+      a = f32x4.sub(v128.load(p, 64), mid);
+      b = f32x4.sub(v128.load(p, 80), mid);
+      c = f32x4.sub(v128.load(p, 96), mid);
+      d = f32x4.sub(v128.load(p, 112), mid);
+      qa = f32x4.add(madd(b, b, madd(a, a, qa)), madd(d, d, madd(c, c, qb)));
+      q0 = f64x2.add(q0, lower(qa));
+      q1 = f64x2.add(q1, upper(qa));
+      if (isExact) {
+        s0 = f64x2.add(s0, f64x2.add(f64x2.add(wide(p), wide(p + 32)), f64x2.add(wide(p + 64), wide(p + 96))));
+        s1 = f64x2.add(s1, f64x2.add(f64x2.add(wide(p + 8), wide(p + 40)), f64x2.add(wide(p + 72), wide(p + 104))));
+        s2 = f64x2.add(s2, f64x2.add(f64x2.add(wide(p + 16), wide(p + 48)), f64x2.add(wide(p + 80), wide(p + 112))));
+        s3 = f64x2.add(s3, f64x2.add(f64x2.add(wide(p + 24), wide(p + 56)), f64x2.add(wide(p + 88), wide(p + 120))));
+      } else {
+        s = f32x4.add(s, tree(a, b, c, d));
+        s0 = f64x2.add(s0, lower(s));
+        s1 = f64x2.add(s1, upper(s));
+      }
     }
     for (const end = run + bytes1; p < end; p += 16) {
-      const a = f32x4.sub(v128.load(p), mid);
+      const u = v128.load(p), a = f32x4.sub(u, mid);
+      s0 = widen(s0, isExact ? u : a);
       q0 = widen(q0, f32x4.mul(a, a));
     }
     for (const end = run + bytes; p < end; p += 4) {
-      const d = <f64>(load<f32>(p) - center);
-      rest += d * d;
+      const v = load<f32>(p), d = <f64>(v - center);
+      rest += isExact ? <f64>v : d;
+      restQ += d * d;
     }
   }
-  // The squares are around the rounded mean: that adds m times the square of what rounding moved it by.
-  const moved = mean - <f64>center, squares = total(q0, q1) + rest;
-  join(w, i, seen, m, mean, max<f64>(squares - m * moved * moved, 0));
+  const sum = (total(f64x2.add(s0, s1), f64x2.add(s2, s3)) + rest) / m, moved = isExact ? sum - <f64>center : sum;
+  join(w, i, seen, m, <f64>center + moved, max<f64>(total(q0, q1) + restQ - m * moved * moved, 0));
 }
 
 function planeMoments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
   const plane = (<usize>s) << 2, stride = (<usize>c) * plane, images = max(1, BLOCK / s);
+  const isExact = <i64>n * <i64>s < EXACT;
   for (let image = 0; image < n; image += images) {
     const runs = min(images, n - image), seen = <f64>image * <f64>s;
     let p = x + (<usize>image) * stride + (<usize>c0) * plane;
     for (let i = 0; i < c1 - c0; i++, p += plane) {
-      if (s <= BLOCK) blockMoments(p, runs, s, stride, w, i, seen);
-      else for (let j = 0; j < s; j += BLOCK) blockMoments(p + ((<usize>j) << 2), 1, min(BLOCK, s - j), 0, w, i, seen + <f64>j);
+      if (s <= BLOCK) blockMoments(p, runs, s, stride, w, i, seen, isExact);
+      else for (let j = 0; j < s; j += BLOCK) blockMoments(p + ((<usize>j) << 2), 1, min(BLOCK, s - j), 0, w, i, seen + <f64>j, isExact);
     }
   }
 }
 
-/** Four channels of `rows` rows; lanes past the last channel are computed and not stored. */
+/** Four channels of `rows` rows; lanes past the last channel are computed and not stored. The sums of x itself are exact. */
 function columnBlockMoments(x: usize, rows: i32, stride: usize, w: usize, i: i32, lanes: i32, seen: f64): void {
-  const m = f64x2.splat(<f64>rows);
-  let lower = f64x2.splat(0), upper = lower, p = x;
-  for (let r = 0; r < rows; r++, p += stride) {
-    const v = v128.load(p);
-    lower = f64x2.add(lower, f64x2.promote_low_f32x4(v));
-    upper = f64x2.add(upper, f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 2, 3)));
+  const sampled = min(4, rows), origin = v128.load(x), end = x + <usize>rows * stride, end2 = x + <usize>(rows & ~1) * stride;
+  let center = f32x4.splat(0), p = x;
+  for (let r = 0; r < sampled; r++, p += stride) center = f32x4.add(center, f32x4.sub(v128.load(p), origin));
+  center = f32x4.add(origin, f32x4.div(center, f32x4.splat(<f32>sampled)));
+  let s0 = f64x2.splat(0), s1 = s0, q0 = s0, q1 = s0;
+  for (p = x; p < end2; p += 2 * stride) {
+    const u = v128.load(p), v = v128.load(p + stride), a = f32x4.sub(u, center), b = f32x4.sub(v, center);
+    const q = madd(b, b, f32x4.mul(a, a));
+    s0 = f64x2.add(s0, f64x2.add(lower(u), lower(v)));
+    s1 = f64x2.add(s1, f64x2.add(upper(u), upper(v)));
+    q0 = f64x2.add(q0, lower(q));
+    q1 = f64x2.add(q1, upper(q));
   }
-  lower = f64x2.div(lower, m);
-  upper = f64x2.div(upper, m);
-  const center = v128.shuffle<i32>(f32x4.demote_f64x2_zero(lower), f32x4.demote_f64x2_zero(upper), 0, 1, 4, 5);
-  let q0 = f32x4.splat(0), q1 = q0, r = 0;
-  for (p = x; r + 2 <= rows; r += 2, p += 2 * stride) {
-    const a = f32x4.sub(v128.load(p), center), b = f32x4.sub(v128.load(p + stride), center);
-    q0 = f32x4.add(q0, f32x4.mul(a, a));
-    q1 = f32x4.add(q1, f32x4.mul(b, b));
+  for (; p < end; p += stride) {
+    const u = v128.load(p), a = f32x4.sub(u, center), q = f32x4.mul(a, a);
+    s0 = f64x2.add(s0, lower(u));
+    s1 = f64x2.add(s1, upper(u));
+    q0 = f64x2.add(q0, lower(q));
+    q1 = f64x2.add(q1, upper(q));
   }
-  if (r < rows) {
-    const a = f32x4.sub(v128.load(p), center);
-    q0 = f32x4.add(q0, f32x4.mul(a, a));
-  }
-  const q = f32x4.add(q0, q1);
+  const m = <f64>rows;
   for (let lane = 0; lane < lanes; lane++) {
-    const side = lane < 2 ? lower : upper;
-    const mean = lane & 1 ? f64x2.extract_lane(side, 1) : f64x2.extract_lane(side, 0);
-    const moved = mean - <f64>lane4(center, lane);
-    join(w, i + lane, seen, <f64>rows, mean, max<f64>(<f64>lane4(q, lane) - <f64>rows * moved * moved, 0));
+    const s = lane < 2 ? s0 : s1, q = lane < 2 ? q0 : q1;
+    const mean = (lane & 1 ? f64x2.extract_lane(s, 1) : f64x2.extract_lane(s, 0)) / m, moved = mean - <f64>lane4(center, lane);
+    const squares = lane & 1 ? f64x2.extract_lane(q, 1) : f64x2.extract_lane(q, 0);
+    join(w, i + lane, seen, m, mean, max<f64>(squares - m * moved * moved, 0));
   }
 }
 
@@ -201,7 +237,8 @@ export function moments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: u
   const m = <f64>n * <f64>s;
   sums(x, n, c, s, c0, c1, w);
   for (let i = 0; i < c1 - c0; i++) {
+    const mean = load<f64>(first(w, i));
     store<f64>(second(w, i), load<f64>(second(w, i)) / m);
-    if (!isFinite64(load<f64>(first(w, i)))) store<f64>(first(w, i), plainMean(x, n, c, s, c0 + i));
+    if (!isFinite64(mean)) store<f64>(first(w, i), plainMean(x, n, c, s, c0 + i));
   }
 }
