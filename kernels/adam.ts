@@ -1,6 +1,7 @@
-// Adam and AdamW, by PyTorch's rule (torch.optim.Adam, torch.optim.AdamW). A unit is one element.
+// Adam and AdamW, by PyTorch's rule (torch.optim.Adam, torch.optim.AdamW). A unit is a line of a parameter (lists.ts).
 import { Adam } from "./generated";
 import { loadLanes, storeLanes } from "./lanes";
+import { arrayAt, endIn, intAt, linesOf, startIn } from "./lists";
 
 /** base^n for a whole number n >= 0; its relative error is about n times that of a float64. */
 function power(base: f64, n: f64): f64 {
@@ -21,19 +22,26 @@ export function adam(a: Adam, from: i32, to: i32): void {
   const mShare = f32x4.splat(<f32>(1 - a.beta1)), beta2 = f32x4.splat(<f32>a.beta2), vShare = f32x4.splat(<f32>(1 - a.beta2));
   const decoupled = a.decoupled != 0, decays = a.weightDecay != 0;
   const decay = f32x4.splat(<f32>(decoupled ? 1 - lr * a.weightDecay : a.weightDecay));
-  for (let i = from; i < to; i += 4) {
-    const offset = <usize>i << 2, n = to - i;
-    let param = loadLanes(a.param + offset, n), g = loadLanes(a.grad + offset, n);
-    if (decays) {
-      if (decoupled) param = f32x4.mul(param, decay);
-      else g = f32x4.add(g, f32x4.mul(decay, param));
+  const args = changetype<usize>(a);
+  for (let k = 0, line = 0; line < to; k++) {
+    const size = intAt(args, a.sizes, k), end = endIn(line, to, size);
+    const params = arrayAt(args, a.params, k), grads = arrayAt(args, a.grads, k);
+    const ms = arrayAt(args, a.m, k), vs = arrayAt(args, a.v, k);
+    for (let i = startIn(line, from); i < end; i += 4) {
+      const offset = <usize>i << 2, n = end - i;
+      let param = loadLanes(params + offset, n), g = loadLanes(grads + offset, n);
+      if (decays) {
+        if (decoupled) param = f32x4.mul(param, decay);
+        else g = f32x4.add(g, f32x4.mul(decay, param));
+      }
+      let m = loadLanes(ms + offset, n), v = loadLanes(vs + offset, n);
+      m = f32x4.add(m, f32x4.mul(mShare, f32x4.sub(g, m)));
+      v = f32x4.add(f32x4.mul(beta2, v), f32x4.mul(f32x4.mul(vShare, g), g));
+      storeLanes(ms + offset, m, n);
+      storeLanes(vs + offset, v, n);
+      const root = f32x4.add(f32x4.mul(f32x4.sqrt(v), correction), eps);
+      storeLanes(params + offset, f32x4.sub(param, f32x4.div(f32x4.mul(rate, m), root)), n);
     }
-    let m = loadLanes(a.m + offset, n), v = loadLanes(a.v + offset, n);
-    m = f32x4.add(m, f32x4.mul(mShare, f32x4.sub(g, m)));
-    v = f32x4.add(f32x4.mul(beta2, v), f32x4.mul(f32x4.mul(vShare, g), g));
-    storeLanes(a.m + offset, m, n);
-    storeLanes(a.v + offset, v, n);
-    const size = f32x4.add(f32x4.mul(f32x4.sqrt(v), correction), eps);
-    storeLanes(a.param + offset, f32x4.sub(param, f32x4.div(f32x4.mul(rate, m), size)), n);
+    line += linesOf(size);
   }
 }

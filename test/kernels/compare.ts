@@ -19,6 +19,7 @@ const tolerances: { readonly [K in KernelName]?: Tolerance } = {
   fill: exact,
   fillInt: exact,
   fillCell: exact,
+  fillAll: exact,
   copy: exact,
   stridedCopy: exact,
   gatherRows: exact,

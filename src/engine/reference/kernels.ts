@@ -8,7 +8,19 @@ import { crossEntropy, crossEntropyBackward, crossEntropyReduce } from "./cross-
 import { depthWindows, depthWindowsBackward } from "./depth-windows.js";
 import { binary, unary, unaryBackward } from "./elementwise.js";
 import { matmul } from "./matmul.js";
-import { addToCell, addToInt, copy, fill, fillCell, fillInt, gatherBytes, gatherRows, oneHot, stridedCopy } from "./memory.js";
+import {
+  addToCell,
+  addToInt,
+  copy,
+  fill,
+  fillAll,
+  fillCell,
+  fillInt,
+  gatherBytes,
+  gatherRows,
+  oneHot,
+  stridedCopy,
+} from "./memory.js";
 import { channelMoments, maskedMoments, mergeMoments, updateRunning } from "./moments.js";
 import {
   adaptiveAvgPool2d,
@@ -77,6 +89,7 @@ export const referenceKernels: { readonly [K in KernelName]: (args: Args<K>) => 
   rmsprop,
   addSquares,
   clipScale,
+  fillAll,
   randomUniform,
   randomNormal,
   dropoutMask,
