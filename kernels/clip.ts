@@ -41,9 +41,14 @@ export function clipScale(a: ClipScale, from: i32, to: i32): void {
   const factor = f32x4.splat(<f32>coefficient), args = changetype<usize>(a);
   for (let k = 0, line = 0; line < to; k++) {
     const size = intAt(args, a.sizes, k), end = endIn(line, to, size), x = arrayAt(args, a.xs, k);
-    for (let i = startIn(line, from); i < end; i += 4) {
-      const p = x + (<usize>i << 2), n = end - i;
-      storeLanes(p, f32x4.mul(loadLanes(p, n), factor), n);
+    let i = startIn(line, from);
+    for (; i + 4 <= end; i += 4) {
+      const p = x + (<usize>i << 2);
+      v128.store(p, f32x4.mul(v128.load(p), factor));
+    }
+    for (; i < end; i++) {
+      const p = x + (<usize>i << 2);
+      store<f32>(p, load<f32>(p) * <f32>coefficient);
     }
     line += linesOf(size);
   }
