@@ -1,5 +1,6 @@
 // Filling, copying and gathering. Elements are four bytes, whatever they mean.
-import { AddToCell, AddToInt, Copy, CopyCell, Fill, FillCell, FillInt, GatherBytes, GatherRows, OneHot, StridedCopy } from "./generated";
+import { AddToCell, AddToInt, Copy, CopyCell, Fill, FillAll, FillCell, FillInt, GatherBytes, GatherRows, OneHot, StridedCopy } from "./generated";
+import { arrayAt, endIn, intAt, linesOf, startIn } from "./lists";
 import { skip, startRows } from "./strided-rows";
 
 // Below this many bytes a loop beats the call that memory.copy costs.
@@ -25,6 +26,16 @@ function fillWords(y: usize, n: i32, value: v128): void {
 /** y[i] = value, float32. */
 export function fill(a: Fill, from: i32, to: i32): void {
   fillWords(a.y + (<usize>from << 2), to - from, f32x4.splat(<f32>a.value));
+}
+
+/** y[i] = value in every array of the list, float32. A unit is a line (lists.ts). */
+export function fillAll(a: FillAll, from: i32, to: i32): void {
+  const args = changetype<usize>(a), value = f32x4.splat(<f32>a.value);
+  for (let k = 0, line = 0; line < to; k++) {
+    const size = intAt(args, a.sizes, k), start = startIn(line, from), end = endIn(line, to, size);
+    if (start < end) fillWords(arrayAt(args, a.ys, k) + (<usize>start << 2), end - start, value);
+    line += linesOf(size);
+  }
 }
 
 /** y[i] = value, int32. */

@@ -4,6 +4,7 @@
  *
  * A parameter is "in" (read), "out" (written whole), "inout" (updated in place), with "?" where it may be null;
  * "int" (a 32-bit integer, also used for flags 0 and 1), "float" (64 bits) or "dims" (six integers, padded in front).
+ * Lists of any length: "ins", "outs", "inouts" (pieces of memory, no two that are written the same) and "ints".
  * The order of the parameters is the layout of the record. Meaning: `engine/reference/`.
  */
 // biome-ignore format: a table, a kernel to a line or a few
@@ -134,20 +135,22 @@ export const kernels = {
   },
 
   // Optimizers. lr and step are cells; step counts from 0 and is advanced once per update by addToCell.
+  // Lists have an entry per parameter, of sizes[i] elements; all are updated in one call.
   sgd: {
-    param: "inout", grad: "in", velocity: "inout?", lr: "in", step: "in",
-    n: "int", momentum: "float", dampening: "float", weightDecay: "float", nesterov: "int",
+    params: "inouts", grads: "ins", velocities: "inouts?", sizes: "ints", lr: "in", step: "in",
+    momentum: "float", dampening: "float", weightDecay: "float", nesterov: "int",
   },
   adam: {
-    param: "inout", grad: "in", m: "inout", v: "inout", lr: "in", step: "in",
-    n: "int", beta1: "float", beta2: "float", eps: "float", weightDecay: "float", decoupled: "int",
+    params: "inouts", grads: "ins", m: "inouts", v: "inouts", sizes: "ints", lr: "in", step: "in",
+    beta1: "float", beta2: "float", eps: "float", weightDecay: "float", decoupled: "int",
   },
   rmsprop: {
-    param: "inout", grad: "in", square: "inout", velocity: "inout?", lr: "in",
-    n: "int", alpha: "float", eps: "float", weightDecay: "float", momentum: "float",
+    params: "inouts", grads: "ins", squares: "inouts", velocities: "inouts?", sizes: "ints", lr: "in",
+    alpha: "float", eps: "float", weightDecay: "float", momentum: "float",
   },
-  addSquares: { x: "in", total: "inout", n: "int" },
-  clipScale: { x: "inout", total: "in", n: "int", maxNorm: "float" },
+  addSquares: { xs: "ins", sizes: "ints", total: "inout" },
+  clipScale: { xs: "inouts", sizes: "ints", total: "in", maxNorm: "float" },
+  fillAll: { ys: "outs", sizes: "ints", value: "float" },
 
   // Random numbers. state is int32[4]: the seed (low, high) and the number of draws so far (low, high).
   randomUniform: { state: "in", y: "out", n: "int", low: "float", high: "float" },
@@ -176,15 +179,29 @@ export const binaryOps = [
 export const reduceOps = ["sum", "mean", "max", "min"] as const;
 
 export type KernelName = keyof typeof kernels;
-export type ParameterKind = "in" | "in?" | "out" | "out?" | "inout" | "inout?" | "int" | "float" | "dims";
+/** Kinds of parameters that are no memory. */
+export type ScalarKind = "int" | "float" | "dims" | "ints";
+type MemoryKind = "in" | "out" | "inout" | "ins" | "outs" | "inouts";
+export type ParameterKind = ScalarKind | MemoryKind | `${MemoryKind}?`;
 
 type ValueOf<Kind, Buffer> = Kind extends "int" | "float"
   ? number
-  : Kind extends "dims"
+  : Kind extends "dims" | "ints"
     ? readonly number[]
-    : Kind extends `${string}?`
-      ? Buffer | null
-      : Buffer;
+    : Kind extends `${infer Required}?`
+      ? ValueOf<Required, Buffer> | null
+      : Kind extends "ins" | "outs" | "inouts"
+        ? readonly Buffer[]
+        : Buffer;
+
+export const isScalarKind = (kind: ParameterKind): kind is ScalarKind =>
+  kind === "int" || kind === "float" || kind === "dims" || kind === "ints";
+
+/** Whether the argument is a list of pieces of memory. */
+export const isListKind = (kind: ParameterKind): boolean => /^(in|out|inout)s\??$/.test(kind);
+
+/** Whether the kernel writes the memory. */
+export const isWrittenKind = (kind: ParameterKind): boolean => kind.includes("out");
 
 /** The arguments of kernel `K`, with `Buffer` in place of each tensor's memory. */
 export type KernelArgs<K extends KernelName, Buffer> = {

@@ -1,6 +1,6 @@
 import { BackendError, RecordingError } from "../core/errors.js";
 import type { Backend, Storage } from "./backend.js";
-import { type KernelArgs, type KernelName, kernels } from "./kernels.js";
+import { isScalarKind, type KernelArgs, type KernelName, kernels } from "./kernels.js";
 
 /** A kernel call as it was made. */
 export interface RecordedCall<K extends KernelName = KernelName> {
@@ -82,13 +82,8 @@ export class Recorder {
 /** The memory that a call uses. */
 export function storagesOf({ kernel, args }: RecordedCall): Storage[] {
   const values = args as Readonly<Record<string, unknown>>;
-  const found: Storage[] = [];
-  for (const [name, kind] of Object.entries(kernels[kernel])) {
-    if (kind === "int" || kind === "float" || kind === "dims") continue;
-    const storage = values[name] as Storage | null;
-    if (storage !== null) found.push(storage);
-  }
-  return found;
+  const memory = Object.entries(kernels[kernel]).filter(([, kind]) => !isScalarKind(kind));
+  return memory.flatMap(([name]) => (values[name] as Storage | readonly Storage[] | null) ?? []);
 }
 
 /** The first property that is not what it was, or null. */

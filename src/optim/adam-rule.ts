@@ -30,9 +30,9 @@ export function adamRule(name: string, decoupled: boolean): UpdateRule<AdamOptio
       });
     },
     buffers: () => ["exp_avg", "exp_avg_sq"],
-    update(backend, { param, grad, lr, step, n, buffers }, { betas: [beta1, beta2], eps, weightDecay }) {
+    update(backend, { buffers, ...lists }, { betas: [beta1, beta2], eps, weightDecay }) {
       const state = { m: buffers.exp_avg!, v: buffers.exp_avg_sq! };
-      backend.call("adam", { param, grad, ...state, lr, step, n, beta1, beta2, eps, weightDecay, decoupled: decoupled ? 1 : 0 });
+      backend.call("adam", { ...lists, ...state, beta1, beta2, eps, weightDecay, decoupled: decoupled ? 1 : 0 });
     },
   };
 }

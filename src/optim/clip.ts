@@ -1,5 +1,6 @@
 import { noGrad } from "../autograd/mode.js";
 import { OptionError, TrainingError } from "../core/errors.js";
+import type { Storage } from "../engine/backend.js";
 import { maximum, minimum } from "../ops/index.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -25,7 +26,8 @@ export class GradNorm {
 
 /**
  * Scales all gradients together, in place, so that their common Euclidean norm is at most `maxNorm`: g ← g · min(1, maxNorm /
- * (norm + 1e-6)). Parameters without a gradient are left out. Where the norm is NaN the gradients stay as they are.
+ * (norm + 1e-6)). Parameters without a gradient are left out; a gradient that several share counts once. Where the norm is NaN
+ * the gradients stay as they are.
  *
  * @param maxNorm above 0; Infinity measures only
  * @param options.errorIfNonfinite reads the norm and throws if it is not finite (default false)
@@ -39,18 +41,20 @@ export function clipGradNorm(
   { errorIfNonfinite = false }: { errorIfNonfinite?: boolean } = {},
 ): GradNorm {
   if (!(maxNorm > 0)) throw new OptionError(`clipGradNorm: expected maxNorm above 0, got ${maxNorm}.`);
-  const grads = gradientsOf(params);
-  const [first] = grads;
+  const xs = gradientsOf(params);
+  const [first] = xs;
   if (first === undefined) return new GradNorm(null);
-  const squares = new Cell(first.backend, 0);
-  for (const x of grads) x.backend.call("addSquares", { x: x.storage, total: squares.storage, n: x.size });
+  const { backend } = first;
+  const sizes = xs.map((x) => x.length);
+  const squares = new Cell(backend, 0);
+  backend.call("addSquares", { xs, sizes, total: squares.storage });
   const norm = new GradNorm(squares);
   if (errorIfNonfinite && !Number.isFinite(norm.item())) {
     throw new TrainingError(
       `clipGradNorm: The total norm of the gradients is non-finite (${norm.item()}), so it cannot be clipped. Lower the learning rate.`,
     );
   }
-  for (const x of grads) x.backend.call("clipScale", { x: x.storage, total: squares.storage, n: x.size, maxNorm });
+  backend.call("clipScale", { xs, sizes, total: squares.storage, maxNorm });
   return norm;
 }
 
@@ -67,6 +71,7 @@ export function clipGradValue(params: Iterable<Tensor>, limit: number): void {
   );
 }
 
-function gradientsOf(params: Iterable<Tensor>): Tensor[] {
-  return [...params].flatMap((p) => (p.grad === null || p.grad.size === 0 ? [] : [p.grad]));
+/** The memory of all gradients, each once. */
+function gradientsOf(params: Iterable<Tensor>): Storage[] {
+  return [...new Set([...params].flatMap((p) => (p.grad === null || p.grad.size === 0 ? [] : [p.grad.storage])))];
 }

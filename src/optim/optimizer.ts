@@ -4,7 +4,7 @@ import type { Backend, Storage } from "../engine/backend.js";
 import { Tensor } from "../tensor/tensor.js";
 import { loadOptimizerState, type OptimizerState, saveOptimizerState } from "./optimizer-state.js";
 import { ParamGroup } from "./param-group.js";
-import { StepCounts } from "./step-counts.js";
+import { type Cohort, StepCounts } from "./step-counts.js";
 
 /** Parameters with options of their own; what is left out comes from the optimizer's options. */
 export type ParamGroupOptions<Options> = { params: Iterable<Tensor> } & { [K in keyof Options]?: Options[K] };
@@ -12,15 +12,16 @@ export type ParamGroupOptions<Options> = { params: Iterable<Tensor> } & { [K in 
 /** Parameters, or groups of parameters. */
 export type Params<Options> = Iterable<Tensor> | Iterable<ParamGroupOptions<Options>>;
 
-/** The memory of one parameter's update. */
+/** The memory of an update: an entry of each list for each parameter. */
 export interface UpdateMemory {
-  readonly param: Storage;
-  readonly grad: Storage;
+  readonly params: readonly Storage[];
+  readonly grads: readonly Storage[];
+  /** Numbers of elements. */
+  readonly sizes: readonly number[];
   readonly lr: Storage;
   readonly step: Storage;
-  readonly n: number;
   /** State tensors, by name. */
-  readonly buffers: Readonly<Record<string, Storage>>;
+  readonly buffers: Readonly<Record<string, readonly Storage[]>>;
 }
 
 /** What distinguishes one optimizer from another. */
@@ -30,8 +31,18 @@ export interface UpdateRule<Options> {
   check(options: Readonly<Options>): void;
   /** Names of the state tensors of each parameter, PyTorch's where it has them. */
   buffers(options: Readonly<Options>): readonly string[];
-  /** Appends the kernel call that updates one parameter. */
-  update(backend: Backend, memory: UpdateMemory, options: Readonly<Options>): void;
+  /** Appends the kernel call that updates the parameters. */
+  update(backend: Backend, memory: UpdateMemory, options: Readonly<Omit<Options, "lr">>): void;
+}
+
+/** Parameters of a group that have had the same number of updates: one kernel call updates them. */
+interface Batch<Options extends object> {
+  readonly group: ParamGroup<Options>;
+  readonly cohort: Cohort;
+  readonly params: readonly Tensor[];
+  readonly sizes: readonly number[];
+  /** State tensors of the parameters, by name. */
+  readonly buffers: readonly (readonly [name: string, tensors: readonly Tensor[]])[];
 }
 
 /**
@@ -45,6 +56,11 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
   private readonly backend: Backend;
   private readonly counts: StepCounts;
   private readonly buffers = new Map<Tensor, Record<string, Tensor>>();
+  private readonly all: readonly Tensor[];
+  /** Parameters that the last step updated, and how it divided them; kept while the same ones have a gradient. */
+  private active: readonly Tensor[] = [];
+  private cohorts: readonly Cohort[] = [];
+  private batches: readonly Batch<Omit<Options, "lr">>[] = [];
 
   /**
    * @param defaults all options, with defaults filled in
@@ -57,13 +73,14 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
   ) {
     const groups = readGroups(rule.name, params, defaults);
     for (const { options } of groups) rule.check(options);
-    const all = groups.flatMap((group) => group.params);
-    this.backend = checkParams(rule.name, all);
+    this.all = groups.flatMap((group) => group.params);
+    this.backend = checkParams(rule.name, this.all);
     this.paramGroups = groups.map(
       ({ params, options: { lr, ...rest } }) => new ParamGroup<Omit<Options, "lr">>(rule.name, this.backend, params, rest, lr),
     );
-    this.counts = new StepCounts(this.backend, all);
+    this.counts = new StepCounts(this.backend, this.all);
     for (const { params, options } of groups) for (const p of params) this.buffers.set(p, makeBuffers(p, rule.buffers(options)));
+    fillWithZeros([...this.buffers.values()].flatMap((buffers) => Object.values(buffers)));
   }
 
   /** The learning rate of the first group; setting it sets that of all groups. */
@@ -77,7 +94,7 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
 
   /** Parameters of all groups, in order. */
   parameters(): Tensor[] {
-    return this.paramGroups.flatMap((group) => group.params);
+    return [...this.all];
   }
 
   /**
@@ -86,13 +103,11 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
    * @throws ShapeError or BackendError if a gradient does not fit its parameter; nothing has changed then
    */
   step(): void {
-    const active = new Set(this.parameters().filter((p) => p.grad !== null));
+    const active = this.all.filter((p) => p.grad !== null);
     for (const p of active) checkGradient(this.rule.name, p, p.grad!);
-    this.counts.separate(active);
-    for (const group of this.paramGroups) {
-      for (const p of group.params) if (active.has(p) && p.size > 0) this.update(p, group);
-    }
-    this.counts.advance(active);
+    if (active.length !== this.active.length || active.some((p, i) => p !== this.active[i])) this.divide(active);
+    for (const batch of this.batches) this.update(batch);
+    this.counts.advance(this.cohorts);
   }
 
   /**
@@ -100,12 +115,8 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
    * @param options.setToNull false fills them with zeros instead, so that parameters count as having one (default true)
    */
   zeroGrad({ setToNull = true }: { setToNull?: boolean } = {}): void {
-    for (const p of this.parameters()) {
-      if (setToNull) p.grad = null;
-      else if (p.grad !== null && p.grad.size > 0) {
-        this.backend.call("fill", { y: p.grad.storage, n: p.grad.size, value: 0 });
-      }
-    }
+    if (setToNull) for (const p of this.all) p.grad = null;
+    else fillWithZeros(this.all.flatMap((p) => p.grad ?? []));
   }
 
   /** What training needs to go on: options, numbers of steps, and handles on the state tensors (not copies). */
@@ -122,6 +133,7 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
   loadStateDict(state: OptimizerState): void {
     const counts = loadOptimizerState(`${this.rule.name}.loadStateDict`, state, this.paramGroups, this.buffers);
     this.counts.load(counts);
+    this.divide([]);
   }
 
   /** Gives back the memory of the state; the parameters stay. Harmless when repeated. */
@@ -135,18 +147,33 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
     this.dispose();
   }
 
-  private update(p: Tensor, group: ParamGroup<Omit<Options, "lr">>): void {
-    const buffers: Record<string, Storage> = {};
-    for (const [name, t] of Object.entries(this.buffers.get(p)!)) buffers[name] = t.storage;
+  /** Makes batches of the parameters in `active`. */
+  private divide(active: readonly Tensor[]): void {
+    this.cohorts = this.counts.separate(new Set(active));
+    this.batches = this.paramGroups.flatMap((group) => this.cohorts.flatMap((cohort) => this.batchOf(group, cohort) ?? []));
+    this.active = active;
+  }
+
+  private batchOf(group: ParamGroup<Omit<Options, "lr">>, cohort: Cohort): Batch<Omit<Options, "lr">> | null {
+    const params = group.params.filter((p) => cohort.members.has(p) && p.size > 0);
+    if (params.length === 0) return null;
+    const names = Object.keys(this.buffers.get(params[0]!)!);
+    const buffers = names.map((name) => [name, params.map((p) => this.buffers.get(p)![name]!)] as const);
+    return { group, cohort, params, sizes: params.map((p) => p.size), buffers };
+  }
+
+  private update({ group, cohort, params, sizes, buffers }: Batch<Omit<Options, "lr">>): void {
+    const state: Record<string, Storage[]> = {};
+    for (const [name, tensors] of buffers) state[name] = tensors.map((t) => t.storage);
     const memory = {
-      param: p.storage,
-      grad: p.grad!.storage,
+      params: params.map((p) => p.storage),
+      grads: params.map((p) => p.grad!.storage),
+      sizes,
       lr: group.lrCell.storage,
-      step: this.counts.cellOf(p),
-      n: p.size,
-      buffers,
+      step: cohort.cell.storage,
+      buffers: state,
     };
-    this.rule.update(this.backend, memory, { ...group.options, lr: group.lr } as unknown as Options);
+    this.rule.update(this.backend, memory, group.options);
   }
 }
 
@@ -171,16 +198,16 @@ function readGroups<Options>(who: string, params: Params<Options>, defaults: Opt
 }
 
 function checkParams(who: string, params: readonly Tensor[]): Backend {
-  const seen = new Set<Tensor["gradState"]>();
+  // Not tensors, as two tensors may show the same memory, which one call must not update twice.
+  const seen = new Set<Storage>();
   const backend = params[0]!.backend;
   for (const p of params) {
     if (!(p instanceof Tensor)) throw new OptionError(`${who}: expected tensors as parameters, got ${typeof p}.`);
     if (p.dtype !== "float32") throw new DTypeError(`${who}: expected float32 parameters, got ${p.dtype}.`);
     if (p.gradState.node !== null) throw new OptionError(`${who}: can't optimize a non-leaf Tensor: it was computed by an op.`);
-    if (seen.has(p.gradState))
-      throw new OptionError(`${who}: some parameters appear in more than one parameter group, or twice.`);
+    if (seen.has(p.storage)) throw new OptionError(`${who}: some parameters appear in more than one parameter group, or twice.`);
     if (p.backend !== backend) throw new BackendError(`${who}: the parameters lie on different backends.`);
-    seen.add(p.gradState);
+    seen.add(p.storage);
   }
   return backend;
 }
@@ -195,11 +222,11 @@ function checkGradient(who: string, p: Tensor, grad: Tensor): void {
 }
 
 function makeBuffers(p: Tensor, names: readonly string[]): Record<string, Tensor> {
-  const buffers: Record<string, Tensor> = {};
-  for (const name of names) {
-    const t = Tensor.empty(p.backend, p.shape).keep();
-    if (t.size > 0) t.backend.call("fill", { y: t.storage, n: t.size, value: 0 });
-    buffers[name] = t;
-  }
-  return buffers;
+  return Object.fromEntries(names.map((name) => [name, Tensor.empty(p.backend, p.shape).keep()]));
+}
+
+function fillWithZeros(tensors: readonly Tensor[]): void {
+  const [first] = tensors;
+  const sizes = tensors.map((t) => t.size);
+  first?.backend.call("fillAll", { ys: tensors.map((t) => t.storage), sizes, value: 0 });
 }

@@ -23,9 +23,9 @@ const rule: UpdateRule<RMSpropOptions> = {
     checkRange("RMSprop", "momentum", momentum);
   },
   buffers: ({ momentum }) => (momentum === 0 ? ["square_avg"] : ["square_avg", "momentum_buffer"]),
-  update(backend, { param, grad, lr, n, buffers }, { alpha, eps, weightDecay, momentum }) {
-    const state = { square: buffers.square_avg!, velocity: buffers.momentum_buffer ?? null };
-    backend.call("rmsprop", { param, grad, ...state, lr, n, alpha, eps, weightDecay, momentum });
+  update(backend, { buffers, step: _, ...lists }, { alpha, eps, weightDecay, momentum }) {
+    const state = { squares: buffers.square_avg!, velocities: buffers.momentum_buffer ?? null };
+    backend.call("rmsprop", { ...lists, ...state, alpha, eps, weightDecay, momentum });
   },
 };
 

@@ -28,9 +28,9 @@ const rule: UpdateRule<SGDOptions> = {
     }
   },
   buffers: ({ momentum }) => (momentum === 0 ? [] : ["momentum_buffer"]),
-  update(backend, { param, grad, lr, step, n, buffers }, { momentum, dampening, weightDecay, nesterov }) {
-    const velocity = buffers.momentum_buffer ?? null;
-    backend.call("sgd", { param, grad, velocity, lr, step, n, momentum, dampening, weightDecay, nesterov: nesterov ? 1 : 0 });
+  update(backend, { buffers, ...lists }, { momentum, dampening, weightDecay, nesterov }) {
+    const velocities = buffers.momentum_buffer ?? null;
+    backend.call("sgd", { ...lists, velocities, momentum, dampening, weightDecay, nesterov: nesterov ? 1 : 0 });
   },
 };
 

@@ -1,8 +1,9 @@
-import type { Backend, Storage } from "../engine/backend.js";
+import type { Backend } from "../engine/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { Cell } from "./cell.js";
 
-interface Cohort {
+/** Parameters with the same history, and how many updates they have had. */
+export interface Cohort {
   readonly members: Set<Tensor>;
   readonly cell: Cell;
 }
@@ -21,22 +22,18 @@ export class StepCounts {
     this.start(params, new Cell(backend, 0));
   }
 
-  /** Divides the parameters so that those in `active` share no cell with others. */
-  separate(active: ReadonlySet<Tensor>): void {
+  /** Divides the parameters so that those in `active` share no cell with others; returns their cohorts. */
+  separate(active: ReadonlySet<Tensor>): Cohort[] {
     for (const cohort of this.cohorts()) {
       const moving = [...cohort.members].filter((p) => active.has(p));
-      if (moving.length > 0 && moving.length < cohort.members.size) this.start(moving, cohort.cell.copy());
+      if (moving.length > 0 && moving.length < cohort.members.size) this.start(moving, new Cell(this.backend, cohort.cell));
     }
+    return [...new Set([...active].map((p) => this.of.get(p)!))];
   }
 
-  cellOf(param: Tensor): Storage {
-    return this.of.get(param)!.cell.storage;
-  }
-
-  /** Counts an update of each parameter in `active`. */
-  advance(active: ReadonlySet<Tensor>): void {
-    for (const cohort of this.cohorts()) {
-      if (![...cohort.members].some((p) => active.has(p))) continue;
+  /** Counts an update of every member of `cohorts`. */
+  advance(cohorts: readonly Cohort[]): void {
+    for (const cohort of cohorts) {
       this.backend.call("addToCell", { cell: cohort.cell.storage, amount: 1 });
     }
   }

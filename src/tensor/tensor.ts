@@ -1,12 +1,13 @@
-import { DisposedError, DTypeError, GradientError, ShapeError } from "../core/errors.js";
+import { DTypeError, GradientError, ShapeError } from "../core/errors.js";
 import { formatShape, type Shape, sizeOf } from "../core/shape.js";
-import type { Backend, Storage } from "../engine/backend.js";
+import type { Backend } from "../engine/backend.js";
 import { READING_REFUSED, refuseInStep } from "../engine/recorder.js";
 import { noteGrad } from "./grad-journal.js";
-import { collected, SharedStorage } from "./memory.js";
+import { Holder } from "./holder.js";
+import { SharedStorage } from "./memory.js";
 import type { TensorMethods } from "./methods.js";
 import { formatTensor } from "./print.js";
-import { type Disposable, enterScope, escapeScopes, leaveScopes, moveScope } from "./scope.js";
+import { type Disposable, leaveScopes, moveScope } from "./scope.js";
 
 /** How a tensor was computed; defined by autograd. */
 export interface GradNode extends Disposable {
@@ -32,26 +33,23 @@ export type NestedArray = number | NestedArray[];
  * running statistics write into parameters and buffers.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: ops and autograd install the methods (methods.ts)
-export class Tensor {
+export class Tensor extends Holder {
   readonly shape: Shape;
   readonly size: number;
   readonly dtype: TensorDType;
   /** Shared with views and with what autograd saved. */
   readonly gradState: GradState;
-  private memory: SharedStorage | null;
-  private registered = false;
 
   constructor(
     memory: SharedStorage,
     shape: Shape,
     gradState: GradState = { requiresGrad: false, grad: null, node: null, leaf: null },
   ) {
-    this.memory = memory;
+    super(memory);
     this.shape = shape;
     this.size = sizeOf(shape);
     this.dtype = memory.storage.dtype as TensorDType;
     this.gradState = gradState;
-    if (!enterScope(this)) this.leaveScope();
   }
 
   /** A tensor with undefined contents. */
@@ -65,15 +63,6 @@ export class Tensor {
 
   get backend(): Backend {
     return this.storage.backend;
-  }
-
-  /** The memory, for kernels. */
-  get storage(): Storage {
-    return this.use().storage;
-  }
-
-  get isDisposed(): boolean {
-    return this.memory === null;
   }
 
   /** Whether other tensors show the same memory. */
@@ -156,7 +145,7 @@ export class Tensor {
 
   /** Keeps the memory beyond the last tensor that shows it, until `unpin` of what is returned. */
   pin(): SharedStorage {
-    return this.use().pin();
+    return this.alive().pin();
   }
 
   /** Another tensor over the same memory with another shape of the same size, and its own place in the graph. */
@@ -176,20 +165,6 @@ export class Tensor {
     return handle;
   }
 
-  /** Lets the tensor outlive every `tidy`; returns it. */
-  keep(): this {
-    escapeScopes(this);
-    return this;
-  }
-
-  /** Gives the memory back. Harmless when repeated. */
-  dispose(): void {
-    if (this.memory === null) return;
-    if (this.registered) collected.unregister(this);
-    this.memory.release();
-    this.memory = null;
-  }
-
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -200,13 +175,7 @@ export class Tensor {
     if (this.gradState.grad !== null) yield this.gradState.grad;
   }
 
-  leaveScope(): void {
-    if (this.registered || this.memory === null) return;
-    this.registered = true;
-    collected.register(this, this.memory, this);
-  }
-
-  toString(): string {
+  override toString(): string {
     return formatTensor(this);
   }
 
@@ -214,13 +183,12 @@ export class Tensor {
     return this.toString();
   }
 
-  private share(): SharedStorage {
-    return this.use().retain();
+  protected describe(): string {
+    return `tensor ${formatShape(this.shape)}`;
   }
 
-  private use(): SharedStorage {
-    if (this.memory === null) throw new DisposedError(`tensor ${formatShape(this.shape)}: used after it was disposed of.`);
-    return this.memory;
+  private share(): SharedStorage {
+    return this.alive().retain();
   }
 }
 

@@ -20,6 +20,7 @@ const tolerances: { readonly [K in KernelName]?: Tolerance } = {
   fillInt: exact,
   fillCell: exact,
   copyCell: exact,
+  fillAll: exact,
   copy: exact,
   stridedCopy: exact,
   gatherRows: exact,

@@ -228,9 +228,9 @@ describe("losses and optimizers of the reference", () => {
 
   it("the first step of adam moves by the learning rate, against the gradient's sign", () => {
     const param = f64(1, 1);
-    const state = { m: zeros(2), v: zeros(2), lr: f64(0.01), step: f64(0) };
-    const settings = { n: 2, beta1: 0.9, beta2: 0.999, eps: 0, weightDecay: 0, decoupled: 0 };
-    run("adam", { param, grad: f64(5, -0.001), ...state, ...settings });
+    const state = { m: [zeros(2)], v: [zeros(2)], lr: f64(0.01), step: f64(0) };
+    const settings = { sizes: [2], beta1: 0.9, beta2: 0.999, eps: 0, weightDecay: 0, decoupled: 0 };
+    run("adam", { params: [param], grads: [f64(5, -0.001)], ...state, ...settings });
     expect(far(param, [0.99, 1.01])).toBeLessThan(1e-15);
   });
 
@@ -240,8 +240,8 @@ describe("losses and optimizers of the reference", () => {
       [1, 0.19, 0.271],
     ] as const) {
       const param = f64(0);
-      const tensors = { param, grad: f64(1), velocity: f64(NaN), lr: f64(0.1) };
-      const settings = { n: 1, momentum: 0.9, dampening: 0, weightDecay: 0, nesterov };
+      const tensors = { params: [param], grads: [f64(1)], velocities: [f64(NaN)], lr: f64(0.1) };
+      const settings = { sizes: [1], momentum: 0.9, dampening: 0, weightDecay: 0, nesterov };
       run("sgd", { ...tensors, step: f64(0), ...settings });
       expect(param[0]).toBeCloseTo(-first, 15);
       run("sgd", { ...tensors, step: f64(1), ...settings });
@@ -249,13 +249,14 @@ describe("losses and optimizers of the reference", () => {
     }
   });
 
-  it("addSquares and clipScale bring [3, 4] to norm 1", () => {
-    const x = f64(3, 4);
+  it("addSquares and clipScale bring [3], [] and [4] to norm 1", () => {
+    const xs = [f64(3), f64(), f64(4)];
+    const list = { xs, sizes: [1, 0, 1] };
     const total = f64(0);
-    run("addSquares", { x, total, n: 2 });
-    run("clipScale", { x, total, n: 2, maxNorm: 1 });
+    run("addSquares", { ...list, total });
+    run("clipScale", { ...list, total, maxNorm: 1 });
     expect(total[0]).toBe(25);
-    expect(Math.hypot(x[0]!, x[1]!)).toBeCloseTo(1, 6);
+    expect(Math.hypot(xs[0]![0]!, xs[2]![0]!)).toBeCloseTo(1, 6);
   });
 
   it("advanceRandom carries into the upper word", () => {

@@ -1,12 +1,20 @@
 import type { Backend, HostArray, Storage } from "../../src/engine/backend.js";
-import { type KernelArgs, type KernelName, kernels, type ParameterKind } from "../../src/engine/kernels.js";
+import {
+  isListKind,
+  isScalarKind,
+  isWrittenKind,
+  type KernelArgs,
+  type KernelName,
+  kernels,
+  type ParameterKind,
+} from "../../src/engine/kernels.js";
 import type { BufferSpec, KernelCase } from "./cases/case.js";
 import { cases } from "./cases.js";
 
 /** A case of any kernel, its types forgotten. */
 export interface AnyCase {
   readonly title: string;
-  readonly buffers: Readonly<Record<string, BufferSpec | null>>;
+  readonly buffers: Readonly<Record<string, BufferSpec | readonly BufferSpec[] | null>>;
   readonly scalars: Readonly<Record<string, unknown>>;
   readonly tolerance?: number;
 }
@@ -24,34 +32,39 @@ export function runCase(
   { buffers, scalars }: AnyCase,
   garbage = NaN,
 ): Map<string, HostArray> {
-  const storages = new Map<string, Storage>();
-  for (const [name, spec] of Object.entries(buffers)) {
-    if (!spec) continue;
+  const storages: Storage[] = [];
+  const make = (spec: BufferSpec): Storage => {
     const storage = backend.alloc(spec.dtype, spec.length);
     backend.write(storage, spec.data ?? new Float64Array(spec.length).fill(garbage));
-    storages.set(name, storage);
-  }
+    storages.push(storage);
+    return storage;
+  };
   const args: Record<string, unknown> = { ...scalars };
-  for (const name of Object.keys(buffers)) args[name] = storages.get(name) ?? null;
+  for (const [name, spec] of Object.entries(buffers)) {
+    args[name] = spec && ("dtype" in spec ? make(spec) : spec.map(make));
+  }
   backend.call(kernel, args as KernelArgs<typeof kernel, Storage>);
   const outputs = new Map<string, HostArray>();
   for (const [name, kind] of parameters(kernel)) {
-    const storage = storages.get(name);
-    if (storage && /out/.test(kind)) outputs.set(name, backend.read(storage));
+    const value = args[name] as Storage | Storage[] | null;
+    if (isScalarKind(kind) || !isWrittenKind(kind) || value === null) continue;
+    if (Array.isArray(value)) for (const [i, storage] of value.entries()) outputs.set(`${name}[${i}]`, backend.read(storage));
+    else outputs.set(name, backend.read(value));
   }
-  for (const storage of storages.values()) backend.release(storage);
+  for (const storage of storages) backend.release(storage);
   return outputs;
 }
 
 /** Arguments of a case that do not fit the kernel's signature, as text; empty if it is well formed. */
 export function misfits(kernel: KernelName, { buffers, scalars }: AnyCase): string[] {
   return parameters(kernel).flatMap(([name, kind]) => {
-    const isScalar = kind === "int" || kind === "float" || kind === "dims";
-    if (isScalar) return name in scalars ? [] : [`${name} is missing`];
-    const spec = buffers[name];
-    if (spec === undefined) return [`${name} is missing`];
-    if (spec === null) return kind.endsWith("?") ? [] : [`${name} is null`];
+    if (isScalarKind(kind)) return name in scalars ? [] : [`${name} is missing`];
+    const value = buffers[name];
+    if (value === undefined) return [`${name} is missing`];
+    if (value === null) return kind.endsWith("?") ? [] : [`${name} is null`];
+    if ("dtype" in value === isListKind(kind)) return [`${name} (${kind}) ${isListKind(kind) ? "is no list" : "is a list"}`];
     const needsData = !kind.startsWith("out");
-    return needsData === (spec.data !== undefined) ? [] : [`${name} (${kind}) ${needsData ? "lacks" : "has"} data`];
+    const fits = ("dtype" in value ? [value] : value).every((spec) => needsData === (spec.data !== undefined));
+    return fits ? [] : [`${name} (${kind}) ${needsData ? "lacks" : "has"} data`];
   });
 }

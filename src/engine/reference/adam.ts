@@ -6,16 +6,19 @@ import type { Args } from "./arrays.js";
  * m = β₁·m + (1 - β₁)·g, v = β₂·v + (1 - β₂)·g², param -= lr/(1 - β₁ᵗ)·m / (√v/√(1 - β₂ᵗ) + ε). lr and step are cells.
  */
 export function adam(args: Args<"adam">): void {
-  const { param, grad, m, v, lr, step, n, beta1, beta2, eps, weightDecay, decoupled } = args;
+  const { lr, step, sizes, beta1, beta2, eps, weightDecay, decoupled } = args;
   const t = step[0]! + 1;
   const stepSize = lr[0]! / (1 - beta1 ** t);
   const correction = Math.sqrt(1 - beta2 ** t);
-  for (let i = 0; i < n; i++) {
-    let g = grad[i]!;
-    if (decoupled) param[i]! *= 1 - lr[0]! * weightDecay;
-    else g += weightDecay * param[i]!;
-    m[i] = beta1 * m[i]! + (1 - beta1) * g;
-    v[i] = beta2 * v[i]! + (1 - beta2) * g * g;
-    param[i]! -= (stepSize * m[i]!) / (Math.sqrt(v[i]!) / correction + eps);
-  }
+  sizes.forEach((n, k) => {
+    const [param, grad, m, v] = [args.params[k]!, args.grads[k]!, args.m[k]!, args.v[k]!];
+    for (let i = 0; i < n; i++) {
+      let g = grad[i]!;
+      if (decoupled) param[i]! *= 1 - lr[0]! * weightDecay;
+      else g += weightDecay * param[i]!;
+      m[i] = beta1 * m[i]! + (1 - beta1) * g;
+      v[i] = beta2 * v[i]! + (1 - beta2) * g * g;
+      param[i]! -= (stepSize * m[i]!) / (Math.sqrt(v[i]!) / correction + eps);
+    }
+  });
 }

@@ -5,6 +5,14 @@ export function fill({ y, n, value }: Args<"fill">): void {
   for (let i = 0; i < n; i++) y[i] = value;
 }
 
+/** y[i] = value, for i < sizes[k], in each y of ys. */
+export function fillAll({ ys, sizes, value }: Args<"fillAll">): void {
+  sizes.forEach((n, k) => {
+    const y = ys[k]!;
+    for (let i = 0; i < n; i++) y[i] = value;
+  });
+}
+
 /** y[i] = value, for i < n; y is int32. */
 export function fillInt({ y, n, value }: Args<"fillInt">): void {
   for (let i = 0; i < n; i++) y[i] = value;

@@ -1,6 +1,6 @@
 import { BackendError, DisposedError } from "../../core/errors.js";
 import type { Backend, Program, RecordedProgram, Storage } from "../backend.js";
-import { type KernelArgs, type KernelName, kernels, type ParameterKind } from "../kernels.js";
+import { isListKind, type KernelArgs, type KernelName, kernels, type ParameterKind } from "../kernels.js";
 import type { Args, NumericArray } from "./arrays.js";
 import { referenceKernels } from "./kernels.js";
 import { ReferenceStorage } from "./storage.js";
@@ -32,8 +32,10 @@ function bind<K extends KernelName>(owner: Backend, kernel: K, args: KernelArgs<
   for (const [name, kind] of Object.entries(kernels[kernel]) as [string, ParameterKind][]) {
     const value = (args as Record<string, unknown>)[name];
     if (kind === "int" || kind === "float") bound[name] = value;
-    else if (kind === "dims") bound[name] = [...(value as number[])];
-    else bound[name] = arrayOf(owner, kernel, name, kind, value as Storage | null | undefined);
+    else if (kind === "dims" || kind === "ints") bound[name] = [...(value as number[])];
+    else if (isListKind(kind) && value != null) {
+      bound[name] = (value as Storage[]).map((storage, i) => arrayOf(owner, kernel, `${name}[${i}]`, kind, storage));
+    } else bound[name] = arrayOf(owner, kernel, name, kind, value as Storage | null | undefined);
   }
   const run = referenceKernels[kernel];
   return () => run(bound as Args<K>);

@@ -1,4 +1,4 @@
-import { type KernelName, kernels, type ParameterKind } from "../kernels.js";
+import { isListKind, isScalarKind, isWrittenKind, type KernelName, kernels, type ParameterKind } from "../kernels.js";
 import { phases } from "./phases.js";
 
 /** Byte offsets of the control block that all threads share; the same numbers stand in kernels/runtime.ts. */
@@ -26,10 +26,20 @@ export interface Field {
   readonly offset: number;
 }
 
+/** An argument that is memory, or a list of pieces of memory. */
+export interface MemoryField {
+  readonly name: string;
+  readonly isList: boolean;
+  readonly isWritten: boolean;
+}
+
 export interface RecordLayout {
   readonly fields: readonly Field[];
-  /** Size of header and arguments, a multiple of 8. */
+  readonly memory: readonly MemoryField[];
+  /** Size of header and arguments, a multiple of 8. Tables of lists follow. */
   readonly bytes: number;
+  /** Names of the arguments that are lists of any length. */
+  readonly lists: readonly string[];
   /** Opcode of each phase. */
   readonly opcodes: readonly number[];
 }
@@ -43,7 +53,11 @@ function layOut(parameters: Readonly<Record<string, ParameterKind>>, opcodes: re
     fields.push({ name, kind, offset: HEADER_BYTES + offset });
     offset += kind === "float" ? 8 : kind === "dims" ? 24 : 4;
   }
-  return { fields, bytes: HEADER_BYTES + ((offset + 7) & ~7), opcodes };
+  const memory = fields
+    .filter(({ kind }) => !isScalarKind(kind))
+    .map(({ name, kind }) => ({ name, isList: isListKind(kind), isWritten: isWrittenKind(kind) }));
+  const lists = fields.filter(({ kind }) => kind === "ints" || isListKind(kind)).map(({ name }) => name);
+  return { fields, memory, lists, bytes: HEADER_BYTES + ((offset + 7) & ~7), opcodes };
 }
 
 function layOutAll(): { readonly [K in KernelName]: RecordLayout } {
@@ -55,6 +69,9 @@ function layOutAll(): { readonly [K in KernelName]: RecordLayout } {
   }
   return out as Record<KernelName, RecordLayout>;
 }
+
+/** Bytes of a list as a table behind the arguments: its length, then its entries; nothing where the kernel gets no list. */
+export const tableBytes = (list: readonly unknown[] | null): number => (list === null ? 0 : 4 + 4 * list.length);
 
 /** How each kernel's call is written into memory. */
 export const layouts = layOutAll();

@@ -9,5 +9,6 @@ export const phases: { readonly [K in KernelName]?: readonly string[] } = {
   conv2d: ["conv2dPack", "conv2d"],
   conv2dBackwardInput: ["conv2dBackwardInputPack", "conv2dBackwardInput"],
   reduce: ["reducePart", "reduce"],
+  addSquares: ["addSquaresPart", "addSquares"],
   rowNormBackward: ["rowNormBackward", "rowNormParameters"],
 };

@@ -1,7 +1,9 @@
 import type { Program, Storage } from "../backend.js";
 import type { KernelArgs, KernelName } from "../kernels.js";
-import { HEADER_BYTES, layouts, opcodeNames, type RecordLayout } from "./layout.js";
+import { HEADER_BYTES, layouts, opcodeNames, type RecordLayout, tableBytes } from "./layout.js";
 import { planOf } from "./schedule.js";
+
+type Values = Readonly<Record<string, unknown>>;
 
 /** A storage of the WASM backend: a piece of its memory. */
 export interface WasmStorage extends Storage {
@@ -54,6 +56,9 @@ export class WasmProgram implements Program {
   private end = 0;
   private readonly hazards = new Hazards();
   private fenced = false;
+  /** The memory of the call that is being appended, and whether it is written. */
+  private readonly used: WasmStorage[] = [];
+  private readonly isWritten: boolean[] = [];
   length = 0;
 
   constructor(
@@ -69,15 +74,20 @@ export class WasmProgram implements Program {
     const layout = layouts[kernel];
     const plan = planOf(kernel, args);
     const scratch = place ?? (plan.scratch > 0 ? this.machine.take(plan.scratch) : 0);
-    const values = args as Readonly<Record<string, unknown>>;
+    const values = args as Values;
+    const bytes = recordBytes(layout, values);
+    this.collect(layout, values);
     for (let phase = 0; phase < plan.work.length; phase++) {
       const work = plan.work[phase]!;
       if (work.units <= 0) continue;
-      this.makeRoom(layout.bytes);
+      this.makeRoom(bytes);
       // Phases share their scratch memory, so each but the first waits for the one before.
-      const barrier = this.touch(layout, values, scratch, plan.scratch) || phase > 0 || this.fenced;
+      const barrier = this.touch(scratch, plan.scratch) || phase > 0 || this.fenced;
       this.fenced = false;
-      this.writeRecord(layout, values, layout.opcodes[phase]!, barrier, work.units, work.grain, scratch);
+      this.writeHeader(layout.opcodes[phase]!, barrier, bytes, work.units, work.grain);
+      this.writeArguments(layout, values, scratch);
+      this.end += bytes;
+      this.length++;
     }
     if (place === undefined && scratch > 0) this.machine.give(scratch, plan.scratch);
   }
@@ -121,45 +131,52 @@ export class WasmProgram implements Program {
     this.machine.give(this.start, this.capacity);
   }
 
-  /** Notes the memory that the call uses; true if it must wait for the calls before it. */
-  private touch(layout: RecordLayout, values: Readonly<Record<string, unknown>>, scratch: number, scratchBytes: number): boolean {
-    let wait = scratchBytes > 0 && this.hazards.conflicts(scratch, scratch + scratchBytes, true);
-    for (const { name, kind } of layout.fields) {
-      if (kind === "int" || kind === "float" || kind === "dims") continue;
-      const storage = values[name] as Storage | null;
-      if (storage === null) continue;
+  /** Lists the memory that a call uses. */
+  private collect(layout: RecordLayout, values: Values): void {
+    this.used.length = 0;
+    this.isWritten.length = 0;
+    const add = (storage: Storage, isWritten: boolean): void => {
       this.machine.check(storage);
-      const write = kind[0] === "o" || kind.startsWith("inout");
-      if (!wait) wait = this.hazards.conflicts(storage.address, storage.address + storage.bytes, write);
+      this.used.push(storage);
+      this.isWritten.push(isWritten);
+    };
+    for (const { name, isList, isWritten } of layout.memory) {
+      const value = values[name];
+      if (value === null) continue;
+      if (isList) for (const storage of value as readonly Storage[]) add(storage, isWritten);
+      else add(value as Storage, isWritten);
     }
-    if (wait) this.hazards.clear();
-    if (scratchBytes > 0) this.hazards.add(scratch, scratch + scratchBytes, true);
-    for (const { name, kind } of layout.fields) {
-      if (kind === "int" || kind === "float" || kind === "dims") continue;
-      const storage = values[name] as WasmStorage | null;
-      if (storage === null) continue;
-      this.hazards.add(storage.address, storage.address + storage.bytes, kind[0] === "o" || kind.startsWith("inout"));
+  }
+
+  /** Notes the memory that the call uses; true if it must wait for the calls before it. */
+  private touch(scratch: number, scratchBytes: number): boolean {
+    const { hazards, used, isWritten } = this;
+    let wait = scratchBytes > 0 && hazards.conflicts(scratch, scratch + scratchBytes, true);
+    for (let i = 0; i < used.length && !wait; i++) {
+      const { address, bytes } = used[i]!;
+      wait = hazards.conflicts(address, address + bytes, isWritten[i]!);
     }
+    if (wait) hazards.clear();
+    if (scratchBytes > 0) hazards.add(scratch, scratch + scratchBytes, true);
+    for (let i = 0; i < used.length; i++) hazards.add(used[i]!.address, used[i]!.address + used[i]!.bytes, isWritten[i]!);
     return wait;
   }
 
-  private writeRecord(
-    layout: RecordLayout,
-    values: Readonly<Record<string, unknown>>,
-    opcode: number,
-    barrier: boolean,
-    units: number,
-    grain: number,
-    scratch: number,
-  ): void {
-    const { ints, doubles } = this.machine;
-    const base = this.start + this.end;
-    const word = base >>> 2;
+  private writeHeader(opcode: number, barrier: boolean, bytes: number, units: number, grain: number): void {
+    const { ints } = this.machine;
+    const word = (this.start + this.end) >>> 2;
     ints[word] = opcode;
     ints[word + 1] = barrier ? 1 : 0;
-    ints[word + 2] = layout.bytes;
+    ints[word + 2] = bytes;
     ints[word + 3] = units;
     ints[word + 4] = grain;
+  }
+
+  private writeArguments(layout: RecordLayout, values: Values, scratch: number): void {
+    const { ints, doubles } = this.machine;
+    const base = this.start + this.end;
+    // Records move when the program grows, so tables are found by their offset from the arguments.
+    let table = layout.bytes - HEADER_BYTES;
     ints[(base + HEADER_BYTES) >>> 2] = scratch;
     for (const { name, kind, offset } of layout.fields) {
       const at = base + offset;
@@ -167,18 +184,40 @@ export class WasmProgram implements Program {
       if (kind === "float") doubles[at >>> 3] = value as number;
       else if (kind === "int") ints[at >>> 2] = value as number;
       else if (kind === "dims") ints.set(value as readonly number[], at >>> 2);
-      else ints[at >>> 2] = value === null ? 0 : (value as WasmStorage).address;
+      else if (value === null) ints[at >>> 2] = 0;
+      else if (Array.isArray(value)) {
+        ints[at >>> 2] = table + 4;
+        writeTable(ints, (base + HEADER_BYTES + table) >>> 2, value);
+        table += tableBytes(value);
+      } else ints[at >>> 2] = (value as WasmStorage).address;
     }
-    this.end += layout.bytes;
-    this.length++;
   }
 
   private makeRoom(bytes: number): void {
-    if (this.end + bytes <= this.capacity) return;
-    const start = this.machine.take(this.capacity * 2);
+    const needed = this.end + bytes;
+    if (needed <= this.capacity) return;
+    let capacity = this.capacity * 2;
+    while (capacity < needed) capacity *= 2;
+    const start = this.machine.take(capacity);
     this.machine.ints.copyWithin(start >>> 2, this.start >>> 2, (this.start + this.end) >>> 2);
     this.machine.give(this.start, this.capacity);
     this.start = start;
-    this.capacity *= 2;
+    this.capacity = capacity;
+  }
+}
+
+/** Size of a call's record with the tables of its lists, a multiple of 8. */
+function recordBytes({ bytes, lists }: RecordLayout, values: Values): number {
+  let total = bytes;
+  for (const name of lists) total += tableBytes(values[name] as readonly unknown[] | null);
+  return (total + 7) & ~7;
+}
+
+/** Writes the length of `list` and its entries: numbers, or addresses of storages. */
+function writeTable(ints: Int32Array, word: number, list: readonly (number | WasmStorage)[]): void {
+  ints[word] = list.length;
+  for (let i = 0; i < list.length; i++) {
+    const item = list[i]!;
+    ints[word + 1 + i] = typeof item === "number" ? item : item.address;
   }
 }

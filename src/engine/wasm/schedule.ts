@@ -110,6 +110,25 @@ function rowNormBackward(a: Args<"rowNormBackward">): Plan {
   };
 }
 
+/** Elements of a unit where a call works on lists of arrays, each of which begins a unit; also in kernels/lists.ts. */
+const LINE = 16;
+const linesOf = (sizes: readonly number[]): number => sizes.reduce((sum, n) => sum + Math.ceil(n / LINE), 0);
+const lists = ({ sizes }: { sizes: readonly number[] }): Plan => single(linesOf(sizes), GRAIN / LINE);
+
+/** Lines whose squares are summed together; also in kernels/clip.ts. The second phase joins the sums. */
+const SQUARES_PART = 512;
+
+function addSquares({ sizes }: Args<"addSquares">): Plan {
+  const parts = Math.ceil(linesOf(sizes) / SQUARES_PART);
+  return {
+    work: [
+      { units: parts, grain: 1 },
+      { units: parts, grain: parts },
+    ],
+    scratch: parts * 8,
+  };
+}
+
 const planners: Planners = {
   fill: (a) => elements(a.n),
   fillInt: (a) => elements(a.n),
@@ -156,11 +175,12 @@ const planners: Planners = {
   crossEntropy: (a) => rows(a.outer, a.count * a.inner),
   crossEntropyReduce: serial,
   crossEntropyBackward: (a) => rows(a.outer, a.count * a.inner),
-  sgd: (a) => elements(a.n),
-  adam: (a) => elements(a.n),
-  rmsprop: (a) => elements(a.n),
-  addSquares: serial,
-  clipScale: (a) => elements(a.n),
+  sgd: lists,
+  adam: lists,
+  rmsprop: lists,
+  addSquares,
+  clipScale: lists,
+  fillAll: lists,
   randomUniform: (a) => elements(a.n),
   randomNormal: (a) => elements(a.n),
   dropoutMask: (a) => elements(a.n),

@@ -1,6 +1,6 @@
 import { Random } from "../../../src/core/random.js";
 import type { DType, HostArray } from "../../../src/engine/backend.js";
-import type { KernelArgs, KernelName, kernels } from "../../../src/engine/kernels.js";
+import type { KernelArgs, KernelName, kernels, ScalarKind } from "../../../src/engine/kernels.js";
 
 /** One tensor of a case. Without data it is an output, whose contents before the call mean nothing. */
 export interface BufferSpec {
@@ -11,7 +11,7 @@ export interface BufferSpec {
 
 type Signature<K extends KernelName> = (typeof kernels)[K];
 type ScalarName<K extends KernelName> = {
-  [P in keyof Signature<K>]: Signature<K>[P] extends "int" | "float" | "dims" ? P : never;
+  [P in keyof Signature<K>]: Signature<K>[P] extends ScalarKind ? P : never;
 }[keyof Signature<K>];
 
 /** Arguments of one kernel as data, float32 numbers already rounded, so that every backend gets the same. */
