@@ -111,21 +111,49 @@ function ratios(ready, times, [few, many]) {
 }
 
 /** Work that is a process of its own each time. */
-function measureOnce(work, { peers, rounds }) {
+function measureOnce(work, { peers, rounds, threads }) {
   const names = ["evenkeel", ...peers];
-  const samples = {};
+  const [samples, notes] = [{}, {}];
   for (let round = 0; round < rounds; round++) {
     for (const name of turn(names, round)) {
-      const ms = work.once(name);
-      if (ms !== null) samples[name] = [...(samples[name] ?? []), ms];
+      const result = work.once(name, { threads });
+      if (result === null) continue;
+      samples[name] = [...(samples[name] ?? []), result.value];
+      if (result.note) notes[name] = result.note;
     }
   }
-  return rowOf(work, "ms", samples, { notes: {} });
+  if (!samples.evenkeel) throw new Error(`${work.name}: evenkeel gave no result`);
+  return rowOf(work, work.unit, samples, { notes });
+}
+
+/** A run of a work that ends by itself, for each of its seeds; participants take turns. */
+async function measureSeeds(work, field, options) {
+  const notes = {};
+  const ready = await prepare(work, field, options, notes);
+  const results = Object.fromEntries(ready.map(({ name }) => [name, []]));
+  for (const [round, seed] of work.seeds.entries()) {
+    for (const { name, participant } of turn(ready, round)) {
+      if (notes[name]) continue;
+      const result = await participant.ask({ do: "once", seed });
+      if (result.accuracy >= work.accuracy) results[name].push(result);
+      else notes[name] = `not reached in ${work.patience} seconds with seed ${seed}: ${(100 * result.accuracy).toFixed(1)} %`;
+    }
+  }
+  for (const { participant } of ready) await participant.ask({ do: "drop" });
+  const samples = {};
+  for (const [name, list] of Object.entries(results)) {
+    if (list.length < work.seeds.length) continue;
+    samples[name] = list.map(({ seconds }) => seconds);
+    notes[name] = `${list.map(({ steps }) => steps).join(", ")} steps`;
+  }
+  if (!samples.evenkeel) throw new Error(`${work.name}: evenkeel: ${notes.evenkeel}`);
+  return rowOf(work, work.unit, samples, { notes });
 }
 
 /** One row of the report. */
 export async function measure(work, field, options) {
   if (work.once) return measureOnce(work, options);
+  if (work.seeds) return measureSeeds(work, field, options);
   if (!work.measure) return measureRepeated(work, field, options);
   const { value, note } = work.measure();
   return rowOf(work, work.unit, { evenkeel: [value] }, { notes: { evenkeel: note } });

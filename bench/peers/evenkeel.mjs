@@ -2,27 +2,37 @@
 import { readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
 import { accuracy } from "./accuracy-evenkeel.mjs";
-import { batchNormState, labels, parameterValues, sample, sizeOf, values } from "./data.mjs";
+import { batchNormState, labels, sample, sizeOf, values } from "./data.mjs";
+import { fmaOn } from "./fma.mjs";
+import { build } from "./layers-evenkeel.mjs";
+import { learn } from "./learn-evenkeel.mjs";
 import { serve } from "./serve.mjs";
 
-const { init, nn, noGrad, ops, optim, tensor, tidy } = evenkeel;
+const { compile, init, nn, noGrad, ops, optim, tensor, tidy } = evenkeel;
 
-async function hello(threads) {
+let threads = 1;
+
+async function hello(count) {
+  threads = count;
   await init({ threads });
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
   return { evenkeel: version, Node: process.version.slice(1) };
 }
 
-/** A work whose tensors live until it is dropped. */
+/** A recorded step where evenkeel can record one. */
+const compiled = (step) => (compile ? compile(step) : step);
+
+/** A work whose tensors live until it is dropped. What is repeated is recorded; what is checked runs as it stands. */
 function work(kept, repeat, check) {
   const { backend } = kept[0];
   return {
+    check,
     repeat: () => {
-      tidy(repeat);
+      tidy(() => void repeat());
       backend.flush();
     },
-    check,
     drop: () => {
+      repeat.dispose?.();
       for (const t of kept) {
         t.grad = null;
         t.dispose();
@@ -48,8 +58,9 @@ function batchNormTrain({ shape }) {
     for (const leaf of leaves) leaf.grad = null;
     y = ops.batchNorm(x, { ...state, training: true });
     y.backward(dy);
+    return y;
   };
-  return work([x, dy, ...Object.values(state)], repeat, () =>
+  return work([x, dy, ...Object.values(state)], compiled(repeat), () =>
     tidy(() => {
       repeat();
       return { y: sample(y.data()), dx: sample(x.grad.data()), dweight: sample(state.weight.grad.data()) };
@@ -61,11 +72,7 @@ function batchNormEval({ shape }) {
   const x = tensor(values(shape, 1), shape);
   const state = stateOf(shape[1]);
   const forward = () => noGrad(() => ops.batchNorm(x, state));
-  return work(
-    [x, ...Object.values(state)],
-    () => void forward(),
-    () => tidy(() => ({ y: sample(forward().data()) })),
-  );
+  return work([x, ...Object.values(state)], compiled(forward), () => tidy(() => ({ y: sample(forward().data()) })));
 }
 
 /**
@@ -85,33 +92,24 @@ function passes({ shape, passes: count, how }) {
   return work(buffers, repeat, () => ({}));
 }
 
-function matmul({ size }) {
+async function matmul({ size, plain = false }) {
+  if (plain) await init({ threads, deterministic: true });
   const shape = [size, size];
   const [a, b] = [tensor(values(shape, 1), shape), tensor(values(shape, 2), shape)];
-  return work(
+  const product = work(
     [a, b],
-    () => void ops.matmul(a, b),
+    compiled(() => ops.matmul(a, b)),
     () => tidy(() => ({ y: sample(ops.matmul(a, b).data()) })),
   );
+  const drop = async () => {
+    product.drop();
+    await init({ threads });
+  };
+  return plain ? { ...product, drop } : product;
 }
 
-const layers = {
-  linear: (inputs, outputs) => new nn.Linear(inputs, outputs),
-  conv: (inputs, outputs, kernel, padding) => new nn.Conv2d(inputs, outputs, kernel, { padding }),
-  batchNorm1d: (channels) => new nn.BatchNorm1d(channels),
-  batchNorm2d: (channels) => new nn.BatchNorm2d(channels),
-  relu: () => new nn.ReLU(),
-  sigmoid: () => new nn.Sigmoid(),
-  maxPool: (kernel) => new nn.MaxPool2d(kernel),
-  flatten: () => new nn.Flatten(),
-};
-
 function trainStep({ network, shape, lr, momentum }) {
-  if (!nn || !optim) return "nn and optim are not in this build";
-  const model = new nn.Sequential(...network.map(([kind, ...options]) => layers[kind](...options)));
-  [...model.namedParameters()].forEach(([name, p], i) => {
-    p.backend.write(p.storage, parameterValues(name, p.shape, i));
-  });
+  const model = build(network);
   const x = tensor(values(shape, 1), shape);
   const target = tensor(labels(shape[0], 10, 2), [shape[0]]);
   const optimizer = new optim.SGD(model.parameters(), { lr, momentum });
@@ -122,14 +120,9 @@ function trainStep({ network, shape, lr, momentum }) {
     optimizer.step();
     return loss;
   };
-  const { compile } = evenkeel;
-  const step = compile ? compile(eager) : eager;
+  const step = compiled(eager);
   return {
-    ...work(
-      [x, target],
-      () => void step(),
-      () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) }),
-    ),
+    ...work([x, target], step, () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) })),
     drop: () => {
       step.dispose?.();
       for (const t of [x, target, ...model.parameters()]) t.dispose();
@@ -137,4 +130,6 @@ function trainStep({ network, shape, lr, momentum }) {
   };
 }
 
-serve(hello, { batchNormTrain, batchNormEval, passes, matmul, trainStep, accuracy });
+const fma = (wanted) => fmaOn(threads)(wanted);
+
+serve(hello, { batchNormTrain, batchNormEval, passes, fma, matmul, trainStep, learn, accuracy });
