@@ -18,7 +18,7 @@ export const works = [
     /** A seed decides the initial weights and the order of the images. */
     seeds: [1, 2, 3],
     /** Seconds of training after which a participant is given up. */
-    patience: 120,
+    patience: 90,
     about:
       "batch 64, SGD with learning rate 0.05 and momentum 0.9, pixels in [0, 1]; same initial weights, order and rule for all; " +
       "the time of steps, batches included; the test set is looked at after every 25 steps, which counts for nobody; median of 3 seeds",
