@@ -109,7 +109,7 @@ async function run(settings) {
     for (const work of works) rows.push(await measureRow(work, field, settings));
     // What was disturbed by other programs gets a second chance, when they may be done.
     for (const [i, work] of works.entries()) {
-      if (!(rows[i].others > DISTURBED)) continue;
+      if (work.seeds || !(rows[i].others > DISTURBED)) continue;
       const again = await measureRow(work, field, settings);
       if (again.others < rows[i].others) rows[i] = again;
     }
