@@ -20,6 +20,16 @@ const library: Record<string, string> = {
 const present = (entries: Record<string, string>) =>
   Object.fromEntries(Object.entries(entries).filter(([, path]) => existsSync(path)));
 
+/**
+ * What the main entry is made of goes into one file, which packs better than many and is one request. Not the types, which
+ * pass through the same bundler; not the errors, which the files that the core imports throw as well.
+ */
+const isCore = (id: string) =>
+  /\/src\/(core|tensor|autograd|ops|nn|optim|data|engine)\//.test(id) &&
+  !/\.d\.ts$|-node\.ts$|\/data\/(node|browser|mnist-catalog|netpbm)\.ts$|core\/errors\.ts$|wasm\/platform|engine\/reference/.test(
+    id,
+  );
+
 const shared: UserConfig = {
   format: "esm",
   target: "es2023",
@@ -30,19 +40,34 @@ const shared: UserConfig = {
   sourcemap: false,
   report: false,
   failOnWarn: false,
+  // Names of classes stay, because printing and messages use them; those of functions are in the library's source maps.
+  minify: {
+    compress: { keepNames: { class: true, function: false } },
+    mangle: { keepNames: { class: true, function: false } },
+    codegen: true,
+  },
 };
 
 /** What needs a bundler's freedom (`#platform`, `#data-files`) stays an import; packages are bundled, since evenkeel has no dependency. */
 const libraryBuild: UserConfig = {
   ...shared,
   name: "library",
+  sourcemap: true,
   entry: present(library),
   platform: "neutral",
   dts: true,
   deps: { neverBundle: ["#platform", "#data-files", "fast-png", /^node:/], onlyBundle: false },
   inputOptions: { resolve: { mainFields: ["module", "main"], conditionNames: ["import", "default"] } },
   // Chunks lie beside the entries: platform-*.js finds kernels.wasm and worker.js by `new URL("./…", import.meta.url)`.
-  outputOptions: { chunkFileNames: "[name]-[hash].js" },
+  outputOptions: {
+    chunkFileNames: "[name]-[hash].js",
+    codeSplitting: {
+      groups: [
+        { name: "errors", test: /core\/errors\.ts$/, priority: 1 },
+        { name: "core", test: isCore },
+      ],
+    },
+  },
   copy: ["kernels.wasm", "kernels-relaxed.wasm", "worker.js"].map((name) => `src/engine/wasm/${name}`).filter(existsSync),
 };
 

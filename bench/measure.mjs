@@ -8,6 +8,8 @@ const QUIET = 0.05;
 const ATTEMPTS = 4;
 /** A participant that cannot do the first steps of a work in this time is left out. */
 const CHECK_MS = 30_000;
+/** Seconds of training after which a disturbed run is not repeated. */
+const LONG = 10;
 
 const turn = (list, by) => list.map((_, i) => list[(i + by) % list.length]);
 const spreadOf = (list) => [Math.min(...list), Math.max(...list)];
@@ -71,14 +73,14 @@ async function compare(ready, notes, field) {
   return agreement;
 }
 
-/** The run least disturbed by other programs. */
-async function runOnce({ participant }, seconds) {
+/** The answer least disturbed by other programs. What takes longer than `again` seconds is not asked for anew. */
+async function askQuietly(participant, request, again = Number.POSITIVE_INFINITY) {
   let best = null;
-  for (let attempt = 0; attempt < ATTEMPTS && !(best?.others < QUIET); attempt++) {
-    const run = await watched([process.pid, participant.child.pid], () => participant.ask({ do: "run", seconds }));
+  for (let attempt = 0; attempt < ATTEMPTS && !(best?.others < QUIET || best?.result.seconds > again); attempt++) {
+    const run = await watched([process.pid, participant.child.pid], () => participant.ask(request));
     if (best === null || run.others < best.others) best = run;
   }
-  return { ms: best.result.ms, others: best.others };
+  return { ...best.result, others: best.others };
 }
 
 /** Work that participants repeat. */
@@ -91,7 +93,7 @@ async function measureRepeated(work, field, options) {
   const disturbance = [];
   for (let round = 0; round < options.rounds; round++) {
     for (const entry of turn(ready, round)) {
-      const { ms, others } = await runOnce(entry, options.seconds);
+      const { ms, others } = await askQuietly(entry.participant, { do: "run", seconds: options.seconds });
       disturbance.push(others);
       times[ready.indexOf(entry)].push(ms / entry.divide);
     }
@@ -111,21 +113,54 @@ function ratios(ready, times, [few, many]) {
 }
 
 /** Work that is a process of its own each time. */
-function measureOnce(work, { peers, rounds }) {
+function measureOnce(work, { peers, rounds, threads }) {
   const names = ["evenkeel", ...peers];
-  const samples = {};
+  const [samples, notes] = [{}, {}];
   for (let round = 0; round < rounds; round++) {
     for (const name of turn(names, round)) {
-      const ms = work.once(name);
-      if (ms !== null) samples[name] = [...(samples[name] ?? []), ms];
+      const result = work.once(name, { threads });
+      if (result === null) continue;
+      samples[name] = [...(samples[name] ?? []), result.value];
+      if (result.note) notes[name] = result.note;
     }
   }
-  return rowOf(work, "ms", samples, { notes: {} });
+  if (!samples.evenkeel) throw new Error(`${work.name}: evenkeel gave no result`);
+  return rowOf(work, work.unit, samples, { notes });
+}
+
+/** A run of a work that ends by itself, for each of its seeds; participants take turns. */
+async function measureSeeds(work, field, options) {
+  const notes = {};
+  const ready = await prepare(work, field, options, notes);
+  const results = Object.fromEntries(ready.map(({ name }) => [name, []]));
+  for (const [round, seed] of work.seeds.entries()) {
+    for (const { name, participant } of turn(ready, round)) {
+      if (notes[name]) continue;
+      const result = await askQuietly(participant, { do: "once", seed }, LONG).catch(({ message }) => {
+        notes[name] = message;
+        field.forget(participant);
+      });
+      if (!result) continue;
+      if (result.accuracy >= work.accuracy) results[name].push(result);
+      else notes[name] = `not reached in ${work.patience} seconds with seed ${seed}: ${(100 * result.accuracy).toFixed(1)} %`;
+    }
+  }
+  for (const { participant } of ready) if (!participant.failure) await participant.ask({ do: "drop" });
+  const others = median(Object.values(results).flatMap((list) => list.map((result) => result.others)));
+  const samples = {};
+  for (const [name, list] of Object.entries(results)) {
+    if (list.length < work.seeds.length) continue; // its note says why
+    samples[name] = list.map(({ seconds }) => seconds);
+    notes[name] = `${list.map(({ steps }) => steps).join(", ")} steps`;
+  }
+  if (!samples.evenkeel) throw new Error(`${work.name}: evenkeel: ${notes.evenkeel}`);
+  return rowOf(work, work.unit, samples, { notes, others });
 }
 
 /** One row of the report. */
 export async function measure(work, field, options) {
   if (work.once) return measureOnce(work, options);
+  if (work.seeds) return measureSeeds(work, field, options);
   if (!work.measure) return measureRepeated(work, field, options);
   const { value, note } = work.measure();
   return rowOf(work, work.unit, { evenkeel: [value] }, { notes: { evenkeel: note } });

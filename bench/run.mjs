@@ -1,5 +1,5 @@
 // `npm run bench`: evenkeel against its peers in one run. `npm run bench -- --help` says how to call it.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { build } from "../scripts/build.mjs";
 import { install } from "../scripts/install.mjs";
@@ -7,7 +7,8 @@ import { at, root } from "../scripts/paths.mjs";
 import { machine } from "./machine.mjs";
 import { measure } from "./measure.mjs";
 import { Field, PEERS } from "./peers/index.mjs";
-import { DISTURBED, markdown, terminal } from "./report.mjs";
+import { DISTURBED, markdown, terminal, terminalTargets } from "./report.mjs";
+import { verdicts } from "./targets.mjs";
 import { families } from "./work/index.mjs";
 
 const HELP = `npm run bench -- [family …] [options]
@@ -17,8 +18,11 @@ families: ${Object.keys(families).join(", ")} (default: all)
   --threads N     threads of every participant (default 2)
   --rounds N      interleaved rounds (default 7)
   --seconds S     time of a participant in a round (default 0.25)
-  --json          print one JSON object
+  --json          print one JSON object: {header, peers, rows, targets}; of several runs the
+                  last, and all as "runs"
   --out file      write the JSON object to a file as well
+  --runs N        make N runs one after the other (default 1)
+  --from a,b      measure nothing: read saved JSON objects in place of runs
   --write-docs    write docs/performance.md (all families, all peers)`;
 
 const options = {
@@ -28,6 +32,8 @@ const options = {
   seconds: { type: "string", default: "0.25" },
   json: { type: "boolean", default: false },
   out: { type: "string" },
+  runs: { type: "string", default: "1" },
+  from: { type: "string" },
   "write-docs": { type: "boolean", default: false },
   help: { type: "boolean", default: false },
 };
@@ -59,11 +65,14 @@ function parse(args) {
   const peers = values.peers === "none" ? [] : known("peer", values.peers.split(","), PEERS);
   const chosen = known("family", positionals, Object.keys(families));
   const isPart = chosen.length > 0 || peers.length < PEERS.length;
-  if (values["write-docs"] && isPart) throw new UsageError("--write-docs is for a run with all families and all peers");
+  if (values["write-docs"] && isPart && values.from === undefined)
+    throw new UsageError("--write-docs is for a run with all families and all peers");
   return {
     ...values,
     peers,
     works: (chosen.length > 0 ? chosen : Object.keys(families)).flatMap((family) => families[family]),
+    isPart,
+    runs: positive("runs", values.runs, true),
     threads: positive("threads", values.threads, true),
     rounds: positive("rounds", values.rounds, true),
     seconds: positive("seconds", values.seconds, false),
@@ -72,7 +81,13 @@ function parse(args) {
 
 /** What a row says beyond its times: the rate of a product, the bytes behind a limit. */
 function about(work, row) {
-  if (work.flops) return `evenkeel ${(work.flops / row.evenkeel / 1e6).toFixed(0)} GFLOP/s`;
+  if (work.about) return work.about;
+  const rate = (ms) => `${(work.flops / ms / 1e6).toFixed(0)} GFLOP/s`;
+  const direct = work.network ? ", counting direct products and convolutions" : "";
+  if (work.flops && row.limit) {
+    return `evenkeel ${rate(row.evenkeel)}${direct}; limit: multiply-add in registers, ${rate(row.limit)}`;
+  }
+  if (work.flops) return `evenkeel ${rate(row.evenkeel)}`;
   if (work.limit) return `limit: ${work.limit.formula} at ${(work.limit.bytes / row.limit / 1e6).toFixed(1)} GB/s`;
   return undefined;
 }
@@ -94,7 +109,7 @@ async function run(settings) {
     for (const work of works) rows.push(await measureRow(work, field, settings));
     // What was disturbed by other programs gets a second chance, when they may be done.
     for (const [i, work] of works.entries()) {
-      if (!(rows[i].others > DISTURBED)) continue;
+      if (work.seeds || !(rows[i].others > DISTURBED)) continue;
       const again = await measureRow(work, field, settings);
       if (again.others < rows[i].others) rows[i] = again;
     }
@@ -105,19 +120,44 @@ async function run(settings) {
   return { header: { ...start, versions: field.versions, missing: field.missing }, peers: present, rows };
 }
 
+/** Saved runs: each file holds one, or several under `runs`. */
+function readRuns(names) {
+  return names.split(",").flatMap((name) => {
+    const saved = JSON.parse(readFileSync(name, "utf8"));
+    const runs = saved.runs ?? [saved];
+    if (!runs.every(({ header, rows }) => header && Array.isArray(rows))) throw new Error(`${name}: expected what --json prints`);
+    return runs;
+  });
+}
+
+async function makeRuns(settings) {
+  install(root, "the development packages");
+  build();
+  const runs = [];
+  for (let i = 0; i < settings.runs; i++) {
+    if (settings.runs > 1) process.stderr.write(`run ${i + 1} of ${settings.runs}\n`);
+    runs.push(await run(settings));
+  }
+  return runs;
+}
+
+function print(runs, settings) {
+  const targets = verdicts(runs);
+  const json = JSON.stringify(runs.length > 1 ? { ...runs.at(-1), targets, runs } : { ...runs[0], targets }, null, 2);
+  if (settings.out) writeFileSync(settings.out, `${json}\n`);
+  if (settings["write-docs"]) writeFileSync(at("docs/performance.md"), markdown(runs));
+  if (settings.json) return console.log(json);
+  for (const one of runs) console.log(`${terminal(one)}\n`);
+  if (!settings.isPart || settings.from) console.log(terminalTargets(runs));
+}
+
 async function main(args) {
   const settings = parse(args);
   if (settings.help) {
     console.log(HELP);
     return;
   }
-  install(root, "the development packages");
-  build();
-  const result = await run(settings);
-  const json = JSON.stringify(result, null, 2);
-  if (settings.out) writeFileSync(settings.out, `${json}\n`);
-  if (settings["write-docs"]) writeFileSync(at("docs/performance.md"), markdown(result));
-  console.log(settings.json ? json : terminal(result));
+  print(settings.from === undefined ? await makeRuns(settings) : readRuns(settings.from), settings);
 }
 
 main(process.argv.slice(2)).catch((error) => {

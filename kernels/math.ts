@@ -1,6 +1,7 @@
 // Functions of four float32 lanes. The same instructions run in both builds and nothing depends on the neighbouring
 // lanes, so a value maps to the same bits everywhere. NaN gives NaN. Polynomials without a source were fitted to the
 // stated interval (weighted minimax on Chebyshev nodes); errors are relative, before rounding.
+import { power } from "./power";
 
 @inline const LOG2_E: f32 = 1.44269504;
 // ln 2 in two parts; the first has 9 bits, so that its product with an exponent is exact.
@@ -166,27 +167,22 @@ const ERFC = memory.data<f32>([
   return v128.bitselect(tail, f32x4.sub(constant(1), tail), f32x4.lt(x, constant(0)));
 }
 
-function powLane(x: f32, y: f64): f32 {
-  if (x == 1 || (x == -1 && abs(y) == Infinity)) return 1;
-  return <f32>NativeMath.pow(x, y);
-}
-
-/** x^y lane by lane through float64, by IEEE 754: x^0 = 1^y = (-1)^±Infinity = 1, NaN or not. */
+/** x^y lane by lane; see power.ts. */
 @inline export function pow(x: v128, y: v128): v128 {
   return f32x4(
-    powLane(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)),
-    powLane(f32x4.extract_lane(x, 1), f32x4.extract_lane(y, 1)),
-    powLane(f32x4.extract_lane(x, 2), f32x4.extract_lane(y, 2)),
-    powLane(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)),
+    power(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)),
+    power(f32x4.extract_lane(x, 1), f32x4.extract_lane(y, 1)),
+    power(f32x4.extract_lane(x, 2), f32x4.extract_lane(y, 2)),
+    power(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)),
   );
 }
 
 /** x^y for one exponent in float64. */
 @inline export function powScalar(x: v128, y: f64): v128 {
   return f32x4(
-    powLane(f32x4.extract_lane(x, 0), y),
-    powLane(f32x4.extract_lane(x, 1), y),
-    powLane(f32x4.extract_lane(x, 2), y),
-    powLane(f32x4.extract_lane(x, 3), y),
+    power(f32x4.extract_lane(x, 0), y),
+    power(f32x4.extract_lane(x, 1), y),
+    power(f32x4.extract_lane(x, 2), y),
+    power(f32x4.extract_lane(x, 3), y),
   );
 }

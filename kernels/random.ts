@@ -1,6 +1,7 @@
 // Random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). Element i is word
 // i mod 4 of block i / 4; key = seed, counter = (block, 0, draws low, draws high). Nothing depends on the range.
 import { AdvanceRandom, DropoutMask, RandomNormal, RandomUniform } from "./generated";
+import { log } from "./power";
 import { workspace } from "./runtime";
 
 /** Elements made at a time: four blocks side by side. */
@@ -119,7 +120,7 @@ function normalQuantile(p: f64): f64 {
         2.1213794301586595867e4) * r + 5.3941960214247511077e3) * r + 6.871870074920579083e2) * r +
         4.2313330701600911252e1) * r + 1);
   }
-  const r = sqrt(-NativeMath.log(q < 0 ? p : 1 - p)) - 1.6;
+  const r = sqrt(-log(q < 0 ? p : 1 - p)) - 1.6;
   const z =
     (((((((7.7454501427834140764e-4 * r + 2.27238449892691845833e-2) * r + 2.4178072517745061177e-1) * r +
       1.27045825245236838258) * r + 3.64784832476320460504) * r + 5.7694972214606914055) * r +

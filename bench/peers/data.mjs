@@ -26,9 +26,18 @@ export function labels(count, classes, seed) {
   return Int32Array.from({ length: count }, (_, i) => hash(i, seed) % classes);
 }
 
-/** Start values of parameter `index` of a network: uniform by fan-in for weights, 1 for scales, 0 for shifts and biases. */
-export function parameterValues(name, shape, index) {
-  if (shape.length > 1) return values(shape, 100 + index, Math.sqrt(3 / sizeOf(shape.slice(1))));
+/** The numbers 0 to count - 1 in an order of their own for each seed: by their hashes, of which no two are the same. */
+export function order(count, seed) {
+  const hashes = Uint32Array.from({ length: count }, (_, i) => hash(i, seed));
+  return Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => hashes[a] - hashes[b]);
+}
+
+/**
+ * Start values of parameter `index` of a network: uniform by fan-in for weights, 1 for scales, 0 for shifts and biases.
+ * Other seeds give other weights.
+ */
+export function parameterValues(name, shape, index, seed = 0) {
+  if (shape.length > 1) return values(shape, 100 * (seed + 1) + index, Math.sqrt(3 / sizeOf(shape.slice(1))));
   return new Float32Array(sizeOf(shape)).fill(name.endsWith("weight") ? 1 : 0);
 }
 

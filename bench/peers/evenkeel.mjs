@@ -3,27 +3,36 @@ import { readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
 import { accuracy } from "./accuracy-evenkeel.mjs";
 import { batchNormState, sample, sizeOf, values } from "./data.mjs";
+import { fmaOn } from "./fma.mjs";
 import { makeStep } from "./evenkeel-step.mjs";
+import { learn } from "./learn-evenkeel.mjs";
 import { serve } from "./serve.mjs";
 
 const { compile, init, noGrad, ops, tensor, tidy } = evenkeel;
 
-async function hello(threads) {
+let threads = 1;
+
+async function hello(count) {
+  threads = count;
   await init({ threads });
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
   return { evenkeel: version, Node: process.version.slice(1) };
 }
 
-/** A work whose tensors live until it is dropped. */
+/** A recorded step where evenkeel can record one. */
+const compiled = (step) => (compile ? compile(step) : step);
+
+/** A work whose tensors live until it is dropped. What is repeated is recorded; what is checked runs as it stands. */
 function work(kept, repeat, check) {
   const { backend } = kept[0];
   return {
+    check,
     repeat: () => {
-      tidy(repeat);
+      tidy(() => void repeat());
       backend.flush();
     },
-    check,
     drop: () => {
+      repeat.dispose?.();
       for (const t of kept) {
         t.grad = null;
         t.dispose();
@@ -49,8 +58,9 @@ function batchNormTrain({ shape }) {
     for (const leaf of leaves) leaf.grad = null;
     y = ops.batchNorm(x, { ...state, training: true });
     y.backward(dy);
+    return y;
   };
-  return work([x, dy, ...Object.values(state)], repeat, () =>
+  return work([x, dy, ...Object.values(state)], compiled(repeat), () =>
     tidy(() => {
       repeat();
       return { y: sample(y.data()), dx: sample(x.grad.data()), dweight: sample(state.weight.grad.data()) };
@@ -62,11 +72,7 @@ function batchNormEval({ shape }) {
   const x = tensor(values(shape, 1), shape);
   const state = stateOf(shape[1]);
   const forward = () => noGrad(() => ops.batchNorm(x, state));
-  return work(
-    [x, ...Object.values(state)],
-    () => void forward(),
-    () => tidy(() => ({ y: sample(forward().data()) })),
-  );
+  return work([x, ...Object.values(state)], compiled(forward), () => tidy(() => ({ y: sample(forward().data()) })));
 }
 
 /**
@@ -86,25 +92,27 @@ function passes({ shape, passes: count, how }) {
   return work(buffers, repeat, () => ({}));
 }
 
-function matmul({ size }) {
+async function matmul({ size, plain = false }) {
+  if (plain) await init({ threads, deterministic: true });
   const shape = [size, size];
   const [a, b] = [tensor(values(shape, 1), shape), tensor(values(shape, 2), shape)];
-  return work(
+  const product = work(
     [a, b],
-    () => void ops.matmul(a, b),
+    compiled(() => ops.matmul(a, b)),
     () => tidy(() => ({ y: sample(ops.matmul(a, b).data()) })),
   );
+  const drop = async () => {
+    product.drop();
+    await init({ threads });
+  };
+  return plain ? { ...product, drop } : product;
 }
 
 function trainStep(own) {
   const { step: eager, tensors } = makeStep(own);
-  const step = compile(eager);
+  const step = compiled(eager);
   return {
-    ...work(
-      tensors,
-      () => void step(),
-      () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) }),
-    ),
+    ...work(tensors, step, () => ({ losses: [1, 2, 3].map(() => tidy(() => step().item())) })),
     drop: () => {
       step.dispose();
       for (const t of tensors) t.dispose();
@@ -112,4 +120,6 @@ function trainStep(own) {
   };
 }
 
-serve(hello, { batchNormTrain, batchNormEval, passes, matmul, trainStep, accuracy });
+const fma = (wanted) => fmaOn(threads)(wanted);
+
+serve(hello, { batchNormTrain, batchNormEval, passes, fma, matmul, trainStep, learn, accuracy });

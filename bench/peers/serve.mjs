@@ -1,8 +1,9 @@
 // The child's side of a participant: one JSON request per line on stdin, one answer per line on stdout.
 //
 // {do: "hello", threads} → {versions}; {do: "prepare", work} → {} or {note} if the participant cannot do the work;
+// {do: "once", ...} → what the work's once(...) returns;
 // {do: "check"} → {values: {name: numbers}}; {do: "run", seconds} → {ms, repetitions}; {do: "drop"} → {}.
-// A work is an object {repeat, check, drop?}; repeat() leaves nothing pending, or returns a promise of that.
+// A work is an object {repeat, check, drop?} or {once}; repeat() leaves nothing pending, or returns a promise of that.
 import { createInterface } from "node:readline";
 
 const MIN_REPETITIONS = 2;
@@ -47,6 +48,7 @@ export function serve(hello, kinds) {
     },
     check: async () => ({ values: await current.check() }),
     run: ({ seconds }) => run(current.repeat, seconds),
+    once: (request) => current.once(request),
     drop: async () => {
       await current?.drop?.();
       current = null;

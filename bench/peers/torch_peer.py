@@ -6,37 +6,11 @@ import time
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
 sys.dont_write_bytecode = True  # no __pycache__ beside the sources
 from accuracy_torch import Accuracy  # noqa: E402
-
-MASK = 0xFFFFFFFF
-
-
-def hashed(count, seed):
-    start = (seed * 1000003 + 1) & MASK
-    h = ((torch.arange(count, dtype=torch.int64) + start) * 2654435761) & MASK
-    h = ((h ^ (h >> 15)) * 2246822519) & MASK
-    h = ((h ^ (h >> 13)) * 3266489917) & MASK
-    return h ^ (h >> 16)
-
-
-def size_of(shape):
-    count = 1
-    for length in shape:
-        count *= length
-    return count
-
-
-def values(shape, seed, scale=1.0):
-    unit = (hashed(size_of(shape), seed) >> 8).double() / 2**23 - 1
-    return (unit * scale).float().reshape(tuple(shape))
-
-
-def labels(count, classes, seed):
-    return hashed(count, seed) % classes
-
+from learn_torch import Learn  # noqa: E402
+from networks_torch import TrainStep, build, hashed, values  # noqa: E402
 
 def sample(t):
     flat = t.detach().flatten()
@@ -100,51 +74,13 @@ class MatMul:
         return {"y": sample(self.y)}
 
 
-LAYERS = {
-    "linear": nn.Linear,
-    "conv": lambda i, o, kernel, padding: nn.Conv2d(i, o, kernel, padding=padding),
-    "batchNorm1d": nn.BatchNorm1d,
-    "batchNorm2d": nn.BatchNorm2d,
-    "relu": nn.ReLU,
-    "sigmoid": nn.Sigmoid,
-    "maxPool": nn.MaxPool2d,
-    "flatten": nn.Flatten,
-}
-
-
-class TrainStep:
-    def __init__(self, work):
-        self.model = nn.Sequential(*[LAYERS[layer[0]](*layer[1:]) for layer in work["network"]])
-        with torch.no_grad():
-            for index, (name, p) in enumerate(self.model.named_parameters()):
-                if p.dim() > 1:
-                    p.copy_(values(p.shape, 100 + index, (3 / size_of(p.shape[1:])) ** 0.5))
-                else:
-                    p.fill_(1.0 if name.endswith("weight") else 0.0)
-        self.x = values(work["shape"], 1)
-        self.target = labels(work["shape"][0], 10, 2)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=work["lr"], momentum=work["momentum"])
-
-    def repeat(self):
-        self.optimizer.zero_grad(set_to_none=True)
-        self.loss = F.cross_entropy(self.model(self.x), self.target)
-        self.loss.backward()
-        self.optimizer.step()
-
-    def check(self):
-        losses = []
-        for _ in range(3):
-            self.repeat()
-            losses.append(self.loss.item())
-        return {"losses": losses}
-
-
 KINDS = {
     "batchNormTrain": BatchNormTrain,
     "batchNormEval": BatchNormEval,
     "matmul": MatMul,
     "trainStep": TrainStep,
     "accuracy": Accuracy,
+    "learn": lambda work: Learn(work, build, hashed),
 }
 
 
@@ -182,6 +118,8 @@ def answer(request):
         return {}
     if do == "check":
         return {"values": current.check()}
+    if do == "once":
+        return current.once(request["seed"])
     if do == "run":
         return run(current.repeat, request["seconds"])
     current = None

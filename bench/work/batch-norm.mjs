@@ -20,7 +20,8 @@ const limits = {
   batchNormEval: { passes: 1, rounds: 1, formula: (n) => `(1 read + 1 write) x ${n} values x ${BYTES} bytes` },
 };
 
-const row = (kind, title, shape) => {
+/** The row of a shape. */
+export const batchNormOf = (kind, title, shape) => {
   const { passes, rounds, formula } = limits[kind];
   const n = sizeOf(shape);
   return {
@@ -32,6 +33,6 @@ const row = (kind, title, shape) => {
 };
 
 export const works = [
-  ...SHAPES.map((shape) => row("batchNormTrain", "forward + backward", shape)),
-  ...SHAPES.map((shape) => row("batchNormEval", "evaluation", shape)),
+  ...SHAPES.map((shape) => batchNormOf("batchNormTrain", "forward + backward", shape)),
+  ...SHAPES.map((shape) => batchNormOf("batchNormEval", "evaluation", shape)),
 ];

@@ -36,13 +36,13 @@ print("@%f" % ((time.perf_counter() - start) * 1e3))`;
       nn.standardize(np.array([[1, 2], [3, 4]]), 0).dataSync();`),
 };
 
-/** Milliseconds of one start; null if the peer cannot. */
+/** {value: milliseconds of one start}; null if the peer cannot. */
 function once(name) {
   const command = commands[name]();
   if (!command) return null;
   const { stdout } = spawnSync(command[0], command.slice(1), { cwd: bench, encoding: "utf8" });
   const found = /^@([\d.]+)$/m.exec(stdout ?? "");
-  return found ? Number(found[1]) : null;
+  return found ? { value: Number(found[1]) } : null;
 }
 
-export const works = [{ name: "import to first result", once }];
+export const works = [{ name: "import to first result", unit: "ms", once }];

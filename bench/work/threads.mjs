@@ -1,4 +1,18 @@
-// What a second thread brings: time on one thread over time on two, for the largest training step.
-import { vggStep } from "./train-step.mjs";
+// What a second thread brings: time on one thread over time on two.
+import { batchNormOf } from "./batch-norm.mjs";
+import { productOf } from "./matmul.mjs";
+import { lenetStep, vggStep } from "./train-step.mjs";
 
-export const works = [{ ...vggStep, name: "second thread, VGG-6 step", scaling: [1, 2], peers: ["torch"] }];
+const scaled = ({ limit, flops, ...work }) => ({
+  ...work,
+  name: `second thread, ${work.name}`,
+  scaling: [1, 2],
+  peers: ["torch"],
+});
+
+export const works = [
+  vggStep,
+  lenetStep,
+  batchNormOf("batchNormTrain", "forward + backward", [64, 64, 32, 32]),
+  productOf(512),
+].map(scaled);

@@ -1,6 +1,5 @@
 import { BackendError } from "../core/errors.js";
 import type { Backend, MemoryReport } from "./backend.js";
-import { ReferenceBackend } from "./reference/backend.js";
 import { createWasmBackend, createWasmBackendSync, type WasmOptions } from "./wasm/backend.js";
 
 export interface InitOptions extends WasmOptions {
@@ -25,9 +24,15 @@ export async function init(options: InitOptions = {}): Promise<void> {
   if (backend !== "wasm" && backend !== "reference") {
     throw new BackendError(`init: expected backend "wasm" or "reference", got ${JSON.stringify(backend)}.`);
   }
-  const next = backend === "reference" ? new ReferenceBackend() : await createWasmBackend(wasm);
+  const next = backend === "reference" ? await createReferenceBackend() : await createWasmBackend(wasm);
   current?.dispose();
   current = next;
+}
+
+/** Loaded only where it is asked for: a page that computes in WebAssembly has no use for it. */
+async function createReferenceBackend(): Promise<Backend> {
+  const { ReferenceBackend } = await import("./reference/backend.js");
+  return new ReferenceBackend();
 }
 
 /** The backend that new tensors are made on. */
