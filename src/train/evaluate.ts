@@ -31,6 +31,20 @@ function countRight(output: Tensor, targets: Tensor): number {
 }
 
 /**
+ * Runs `fn` with the model in evaluation mode and without gradients, and puts the mode of every module back afterwards, also
+ * when something throws.
+ */
+export function evaluating<T>(model: Module, fn: () => T): T {
+  const modes = model.modules().map((module) => [module, module.training] as const);
+  model.eval();
+  try {
+    return noGrad(fn);
+  } finally {
+    for (const [module, mode] of modes) module.training = mode;
+  }
+}
+
+/**
  * Loss and accuracy over all batches of a loader, in evaluation mode and without gradients. The mode of every module is
  * afterwards what it was before, also when something throws.
  *
@@ -43,29 +57,23 @@ export function evaluate(
   loss: Loss = (y, t) => crossEntropy(y, t),
   metrics: Metrics = {},
 ): Evaluation {
-  const modes = model.modules().map((module) => [module, module.training] as const);
-  model.eval();
   const measures = Object.entries({ ...metrics, loss });
   const totals = new Map(measures.map(([name]) => [name, 0]));
   let right = 0;
   let classes = true;
-  try {
+  evaluating(model, () => {
     for (const indices of loader.epoch(0)) {
-      tidy(() =>
-        noGrad(() => {
-          const { inputs, targets } = loader.tensors(indices);
-          const output = model.call(inputs);
-          for (const [name, measure] of measures) {
-            totals.set(name, totals.get(name)! + measure(output, targets).item() * indices.length);
-          }
-          classes = targets.dtype === "int32" && output.rank === 2;
-          if (classes) right += countRight(output, targets);
-        }),
-      );
+      tidy(() => {
+        const { inputs, targets } = loader.tensors(indices);
+        const output = model.call(inputs);
+        for (const [name, measure] of measures) {
+          totals.set(name, totals.get(name)! + measure(output, targets).item() * indices.length);
+        }
+        classes = targets.dtype === "int32" && output.rank === 2;
+        if (classes) right += countRight(output, targets);
+      });
     }
-  } finally {
-    for (const [module, mode] of modes) module.training = mode;
-  }
+  });
   const { loss: meanLoss, ...rest } = Object.fromEntries([...totals].map(([name, total]) => [name, total / loader.count]));
   return { loss: meanLoss!, accuracy: classes ? right / loader.count : null, metrics: rest };
 }
