@@ -24,7 +24,7 @@ const affine = z.boolean().optional();
 const windows = { kernel: pair, stride: pair.optional(), padding: padding.optional() };
 
 /** A layer; see `LayerSpec` in network.ts. */
-export const layerSchema: z.ZodType<LayerSpec> = z.lazy(() =>
+export const layerSchema: z.ZodType<LayerSpec, LayerSpec> = z.lazy(() =>
   z.discriminatedUnion("type", [
     z.strictObject({ type: z.literal("linear"), out: count, in: count.optional(), bias: z.boolean().optional() }),
     z.strictObject({
@@ -68,7 +68,7 @@ export const layerSchema: z.ZodType<LayerSpec> = z.lazy(() =>
       shortcut: z.array(layerSchema).optional(),
     }),
   ]),
-) as z.ZodType<LayerSpec>;
+) as z.ZodType<LayerSpec, LayerSpec>;
 
 const dataSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.enum(["mnist", "fashion", "cifar10"]), dir: z.string().optional() }),
