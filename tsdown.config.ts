@@ -6,6 +6,7 @@ import { defineConfig, type UserConfig } from "tsdown";
 const library: Record<string, string> = {
   index: "src/index.ts",
   train: "src/train/index.ts",
+  "train-worker": "src/train/worker.ts",
   instruments: "src/instruments/index.ts",
   surgery: "src/surgery/index.ts",
   experiments: "src/experiments/index.ts",

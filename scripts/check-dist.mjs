@@ -45,6 +45,8 @@ for (const [name, target] of Object.entries(manifest.exports)) {
   // Where an export has a "node" condition, browsers get its "default", if it has one.
   if (target.default) walk(at(target.default), `evenkeel${name.slice(1)}`, new Set());
 }
+// No export: `evenkeel/train` starts it by its address.
+walk(at("dist/train-worker.js"), "the training worker", new Set());
 for (const [name, targets] of Object.entries(manifest.imports))
   for (const target of Object.values(targets)) if (!existsSync(at(target))) problems.push(`${name}: ${target} does not exist`);
 for (const name of ["kernels.wasm", "kernels-relaxed.wasm", "worker.js", "cli.js"]) {

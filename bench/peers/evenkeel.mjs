@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import * as evenkeel from "../../dist/index.js";
 import { accuracy } from "./accuracy-evenkeel.mjs";
 import { batchNormState, sample, sizeOf, values } from "./data.mjs";
-import { fmaOn } from "./fma.mjs";
 import { makeStep } from "./evenkeel-step.mjs";
+import { fmaOn } from "./fma.mjs";
 import { learn } from "./learn-evenkeel.mjs";
 import { serve } from "./serve.mjs";
 

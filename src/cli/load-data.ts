@@ -1,11 +1,10 @@
 import { isAbsolute, resolve } from "node:path";
 import { warnOnce } from "../core/warnings.js";
-import { blobs, spirals, twoMoons } from "../data/index.js";
 import { loadCifar10, loadCsv, loadFashionMnist, loadImageFolder, loadMnist } from "../data/node.js";
 import type { TrainConfig } from "../train/config.js";
 import type { TrainSets } from "../train/prepare.js";
+import { syntheticSets } from "../train/synthetic-sets.js";
 
-const synthetic = { moons: twoMoons, spirals, blobs };
 const fromFiles = { mnist: loadMnist, fashion: loadFashionMnist, cifar10: loadCifar10 };
 
 /** Reads the data that a configuration names; paths are relative to `folder`, where the configuration lies. */
@@ -18,11 +17,7 @@ export async function loadSets({ data, seed }: TrainConfig, folder: string): Pro
     const channels = data.channels === undefined ? {} : { channels: data.channels };
     return { train: await loadImageFolder({ dir: at(data.dir), ...channels }), test: null };
   }
-  if ("count" in data) {
-    const make = synthetic[data.type];
-    const noise = data.noise === undefined ? {} : { noise: data.noise };
-    return { train: make({ count: data.count, seed, ...noise }), test: make({ count: data.count, seed: seed + 1, ...noise }) };
-  }
+  if ("count" in data) return syntheticSets(data, seed);
   const load = fromFiles[data.type];
   const where = { onNotice: warnOnce, ...(data.dir === undefined ? {} : { dataDir: at(data.dir) }) };
   return { train: await load({ split: "train", ...where }), test: await load({ split: "test", ...where }) };

@@ -24,7 +24,7 @@ const affine = z.boolean().optional();
 const windows = { kernel: pair, stride: pair.optional(), padding: padding.optional() };
 
 /** A layer; see `LayerSpec` in network.ts. */
-export const layerSchema: z.ZodType<LayerSpec> = z.lazy(() =>
+export const layerSchema: z.ZodType<LayerSpec, LayerSpec> = z.lazy(() =>
   z.discriminatedUnion("type", [
     z.strictObject({ type: z.literal("linear"), out: count, in: count.optional(), bias: z.boolean().optional() }),
     z.strictObject({
@@ -68,7 +68,7 @@ export const layerSchema: z.ZodType<LayerSpec> = z.lazy(() =>
       shortcut: z.array(layerSchema).optional(),
     }),
   ]),
-) as z.ZodType<LayerSpec>;
+) as z.ZodType<LayerSpec, LayerSpec>;
 
 const dataSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.enum(["mnist", "fashion", "cifar10"]), dir: z.string().optional() }),
@@ -146,6 +146,14 @@ export const trainConfigSchema = z.strictObject({
 
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
 
+/** The same for a worker, which may have its data from elsewhere and an engine that runs already. */
+const trainerConfigSchema = trainConfigSchema.partial({ data: true }).extend({ deterministic: z.boolean().optional() });
+
+/** A configuration as it is written for `Trainer.train`: as in a file, but `data` may be left out. */
+export type TrainerConfig = z.input<typeof trainerConfigSchema>;
+/** A `TrainerConfig` with defaults filled in. */
+export type CheckedTrainerConfig = z.output<typeof trainerConfigSchema>;
+
 /** "network[3].out" from the parts of a path. */
 function placeOf(path: readonly PropertyKey[]): string {
   if (path.length === 0) return "the top level";
@@ -165,7 +173,20 @@ export function parseTrainConfig(text: string, file = "config"): TrainConfig {
   } catch (cause) {
     throw new OptionError(`${file}: expected JSON, got text that does not parse (${(cause as Error).message}).`, { cause });
   }
-  const result = trainConfigSchema.safeParse(value);
+  return checked(trainConfigSchema, value, file);
+}
+
+/**
+ * Checks a configuration for a worker and fills in defaults.
+ *
+ * @throws OptionError that names the place
+ */
+export function checkTrainerConfig(value: unknown): CheckedTrainerConfig {
+  return checked(trainerConfigSchema, value, "config");
+}
+
+function checked<S extends z.ZodType>(schema: S, value: unknown, file: string): z.output<S> {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new OptionError(

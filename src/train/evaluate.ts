@@ -2,6 +2,7 @@ import { type CompiledStep, compile } from "../autograd/compile.js";
 import { noGrad } from "../autograd/mode.js";
 import { warnOnce } from "../core/warnings.js";
 import type { DataLoader } from "../data/loader.js";
+import type { Indices } from "../data/split.js";
 import type { Module } from "../nn/module.js";
 import { crossEntropy } from "../ops/loss.js";
 import { argmax } from "../ops/reduce.js";
@@ -38,6 +39,20 @@ function countRight({ said, labels }: { said: Tensor; labels: Tensor }): number 
   return right;
 }
 
+/**
+ * Runs `fn` with the model in evaluation mode and without gradients, and puts the mode of every module back afterwards, also
+ * when something throws.
+ */
+export function evaluating<T>(model: Module, fn: () => T): T {
+  const modes = model.modules().map((module) => [module, module.training] as const);
+  model.eval();
+  try {
+    return noGrad(fn);
+  } finally {
+    for (const [module, mode] of modes) module.training = mode;
+  }
+}
+
 /** Evaluates a model on a loader any number of times, by recorded passes. */
 export class Evaluator {
   private readonly pass: CompiledStep<[index: Tensor], Seen>;
@@ -64,23 +79,16 @@ export class Evaluator {
   /** See `evaluate`. */
   run(): Evaluation {
     const { model, loader } = this;
-    const modes = model.modules().map((module) => [module, module.training] as const);
-    model.eval();
     const totals: Record<string, number> = {};
     let right: number | null = 0;
-    try {
-      for (const indices of loader.epoch(0)) {
-        tidy(() => {
-          const { values, classes } = noGrad(() => this.pass(loader.indexTensor(indices)));
-          for (const [name, value] of Object.entries(values)) {
-            totals[name] = (totals[name] ?? 0) + value.item() * indices.length;
-          }
-          right = classes === null || right === null ? null : right + countRight(classes);
-        });
-      }
-    } finally {
-      for (const [module, mode] of modes) module.training = mode;
-    }
+    const see = (indices: Indices) => {
+      const { values, classes } = this.pass(loader.indexTensor(indices));
+      for (const [name, value] of Object.entries(values)) totals[name] = (totals[name] ?? 0) + value.item() * indices.length;
+      right = classes === null || right === null ? null : right + countRight(classes);
+    };
+    evaluating(model, () => {
+      for (const indices of loader.epoch(0)) tidy(() => see(indices));
+    });
     const means = Object.entries(totals).map(([name, total]) => [name, total / loader.count] as const);
     const { loss, ...metrics } = Object.fromEntries(means);
     return { loss: loss!, accuracy: right === null ? null : right / loader.count, metrics };

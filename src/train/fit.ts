@@ -75,6 +75,8 @@ export interface FitOptions {
   onEvent?: (event: FitEvent) => void;
   /** Ends training after the step that is under way. */
   signal?: AbortSignal;
+  /** Gives the event loop its turn, every 50 ms; training rests until the promise resolves (default: a timer of 0 ms). */
+  turn?: () => Promise<void>;
 }
 
 export interface History {
@@ -89,6 +91,8 @@ export interface History {
 
 /** The event loop gets a turn after this many milliseconds. */
 const TURN_MS = 50;
+
+const timerTurn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 function check(options: FitOptions): void {
   const { epochs, lossEvery = 1, earlyStopping, validation, metrics, microBatch = 1 } = options;
@@ -277,7 +281,7 @@ class Training {
 
   private async takeTurn(): Promise<void> {
     if (performance.now() - this.lastTurn < TURN_MS) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await (this.options.turn ?? timerTurn)();
     this.lastTurn = performance.now();
   }
 }

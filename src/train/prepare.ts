@@ -36,6 +36,9 @@ export interface Prepared {
   test: DataLoader | null;
 }
 
+/** What of a configuration concerns the training itself: not where data come from, and not the engine. */
+export type PlannedTraining = Omit<TrainConfig, "data" | "threads" | "deterministic">;
+
 function optimizerOf(config: TrainConfig["optimizer"], params: Tensor[]) {
   const { type, ...given } = config;
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -60,7 +63,7 @@ function scheduleOf(config: NonNullable<TrainConfig["schedule"]>, totalSteps: nu
 }
 
 /** Classes are learned by cross-entropy, numbers by squared error. */
-function lossOf(config: TrainConfig, set: DataSet, outputs: readonly number[]): Loss {
+function lossOf(config: PlannedTraining, set: DataSet, outputs: readonly number[]): Loss {
   const classes = set.classes.length;
   const expected = classes > 0 ? classes : 1;
   if (outputs.length !== 1 || outputs[0] !== expected) {
@@ -79,7 +82,7 @@ function lossOf(config: TrainConfig, set: DataSet, outputs: readonly number[]): 
  *
  * @throws OptionError that names what does not fit
  */
-export function prepare(config: TrainConfig, { train, test }: TrainSets): Prepared {
+export function prepare(config: PlannedTraining, { train, test }: TrainSets): Prepared {
   manualSeed(config.seed);
   const { module: model, shape } = buildNetwork(config.network, train.shape);
   const loss = lossOf(config, train, shape);

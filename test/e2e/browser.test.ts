@@ -1,20 +1,16 @@
 // The built package in a real browser: it loads, its threads run, and its bits are Node's.
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as evenkeel from "../../src/index.js";
+import { launch, open } from "./pages.js";
 import { serve } from "./server.js";
-
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-flags.push("--disable-component-update", "--disable-sync");
 
 let browser: Browser;
 let isolated: Awaited<ReturnType<typeof serve>>;
 let plain: Awaited<ReturnType<typeof serve>>;
 
 beforeAll(async () => {
-  const executablePath = process.env.CHROME_PATH;
-  if (!executablePath) throw new Error("no browser: set CHROME_PATH to a Chrome, Chromium or Edge, or run npm run test:node");
-  browser = await chromium.launch({ executablePath, args: flags });
+  browser = await launch();
   [isolated, plain] = await Promise.all([serve(true), serve(false)]);
 });
 
@@ -51,20 +47,8 @@ async function train(library: typeof evenkeel, options: evenkeel.InitOptions): P
   return values;
 }
 
-/** Opens a page and collects what goes wrong on it. */
-async function open(url: string): Promise<{ page: Page; problems: string[] }> {
-  const page = await browser.newPage();
-  const problems: string[] = [];
-  page.on("console", (message) => {
-    if (message.type() === "error") problems.push(message.text());
-  });
-  page.on("pageerror", (error) => problems.push(String(error)));
-  await page.goto(url);
-  return { page, problems };
-}
-
 async function trainInPage(url: string, options: evenkeel.InitOptions) {
-  const { page, problems } = await open(url);
+  const { page, problems } = await open(browser, url);
   try {
     const source = `(async () => (${train})(await import("evenkeel"), ${JSON.stringify(options)}))()`;
     const values = (await page.evaluate(source)) as number[][];
@@ -100,7 +84,7 @@ describe("the built package in a browser", () => {
   });
 
   test("using it before init() says so", async () => {
-    const { page } = await open(isolated.url);
+    const { page } = await open(browser, isolated.url);
     const message = await page.evaluate(
       `import("evenkeel").then((e) => { try { e.zeros([2]); return "nothing thrown"; } catch (error) { return error.message; } })`,
     );

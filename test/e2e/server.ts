@@ -7,12 +7,40 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const types: Record<string, string> = { ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html" };
 
-/** A page that resolves `evenkeel` as a bundler would for a browser. */
-const page = `<!doctype html><meta charset="utf-8"><title>evenkeel</title><link rel="icon" href="data:,">
-<script type="importmap">{"imports":{"evenkeel":"/dist/index.js","#platform":"/dist/platform-browser.js"}}</script>`;
+/** Where a bundler for a browser would find what these names stand for. */
+const modules = {
+  evenkeel: "/dist/index.js",
+  "evenkeel/train": "/dist/train.js",
+  "#platform": "/dist/platform-browser.js",
+  "#data-files": "/dist/data-browser.js",
+};
 
-/** Serves the built package on 127.0.0.1; with `isolated`, pages may share memory with workers. */
-export async function serve(isolated: boolean): Promise<{ url: string; close(): Promise<void> }> {
+const page = `<!doctype html><meta charset="utf-8"><title>evenkeel</title><link rel="icon" href="data:,">
+<script type="importmap">${JSON.stringify({ imports: modules })}</script>`;
+
+/** Workers have no import map, so names are resolved in what is served. */
+function resolved(script: string): string {
+  return Object.entries(modules).reduce(
+    (text, [name, path]) => text.replace(new RegExp(`(\\bfrom |\\bimport |\\bimport\\()"${name}"`, "g"), `$1"${path}"`),
+    script,
+  );
+}
+
+/**
+ * Serves the built package on 127.0.0.1; with `isolated`, pages may share memory with workers.
+ *
+ * @param files further paths: the text of a script, or the path of a file in the repository
+ */
+export async function serve(
+  isolated: boolean,
+  files: Readonly<Record<string, { script: string } | { file: string }>> = {},
+): Promise<{ url: string; close(): Promise<void> }> {
+  const read = async (path: string): Promise<string | Buffer> => {
+    const own = files[path];
+    if (own && "script" in own) return resolved(own.script);
+    const body = await readFile(join(root, own?.file ?? path));
+    return extname(path) === ".js" ? resolved(body.toString()) : body;
+  };
   const server = createServer(async (request, response) => {
     if (isolated) {
       response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
@@ -21,7 +49,7 @@ export async function serve(isolated: boolean): Promise<{ url: string; close(): 
     const path = normalize(new URL(request.url ?? "/", "http://127.0.0.1").pathname);
     if (path === "/") return void response.setHeader("Content-Type", "text/html").end(page);
     try {
-      const body = await readFile(join(root, path));
+      const body = await read(path);
       response.setHeader("Content-Type", types[extname(path)] ?? "application/octet-stream").end(body);
     } catch {
       response.writeHead(404).end();
