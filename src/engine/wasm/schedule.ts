@@ -1,4 +1,5 @@
 import type { KernelArgs, KernelName } from "../kernels.js";
+import { directWeightUnits, suitsDirect, suitsDirectInput } from "./schedule-direct.js";
 
 /** Work of one call: it computes units [0, units); threads take whole grains of units. Both follow from shapes alone. */
 export interface Work {
@@ -20,6 +21,7 @@ const GRAIN = 8192;
 /** Length of the pieces in which `reduce` cuts a long axis; also in kernels/reduce.ts. */
 const REDUCE_PART = 16384;
 
+const NOTHING: Work = { units: 0, grain: 1 };
 const single = (units: number, grain: number): Plan => ({ work: [{ units, grain }], scratch: 0 });
 const elements = (n: number): Plan => single(n, GRAIN);
 const serial = (): Plan => single(1, 1);
@@ -78,7 +80,11 @@ function productGrain(each: number): number {
 type Geometry = Omit<Args<"conv2d">, "x" | "weight" | "bias" | "y">;
 
 /** Strips of packed weights, then panels of pixels; `from` and `to` are the channels that are summed over and computed. */
-function convolution(a: Geometry, from: number, to: number, pixels: number): Plan {
+function convolution(a: Geometry, from: number, to: number, pixels: number, isDirect: boolean, height: number): Plan {
+  if (isDirect) {
+    const rowWork = (pixels / Math.max(1, height)) * to * a.kh * a.kw * from;
+    return { work: [NOTHING, NOTHING, { units: a.n * height, grain: productGrain(rowWork) }], scratch: 0 };
+  }
   const strips = Math.ceil(to / a.groups / MR) * a.groups;
   const k = a.kh * a.kw * (from / a.groups);
   return {
@@ -88,6 +94,12 @@ function convolution(a: Geometry, from: number, to: number, pixels: number): Pla
     ],
     scratch: strips * MR * k * 4,
   };
+}
+
+function conv2dBackwardWeight(a: Args<"conv2dBackwardWeight">): Plan {
+  const units = directWeightUnits(a);
+  if (units > 0) return { work: [NOTHING, { units, grain: 1 }], scratch: 0 };
+  return single(a.ci * a.kh * a.kw, 4);
 }
 
 /** Elements of an example that one unit of `rowNormBackward` reads; also in kernels/row-norm.ts. */
@@ -148,9 +160,9 @@ const planners: Planners = {
   argmax: (a) => rows(a.outer, a.count * a.inner),
   sumChannels: channels,
   matmul,
-  conv2d: (a) => convolution(a, a.ci, a.co, a.oh * a.ow),
-  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h * a.w),
-  conv2dBackwardWeight: (a) => single(a.ci * a.kh * a.kw, 4),
+  conv2d: (a) => convolution(a, a.ci, a.co, a.oh * a.ow, suitsDirect(a), a.oh),
+  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h * a.w, suitsDirectInput(a), a.h),
+  conv2dBackwardWeight,
   depthWindows: (a) => rows(a.n * a.od * a.c, a.kd * a.s),
   depthWindowsBackward: (a) => rows(a.n * a.c * a.d, a.kd * a.s),
   batchNormTrain: channels,
