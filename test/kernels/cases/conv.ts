@@ -34,6 +34,14 @@ const geometries: readonly (readonly [Shape, Options])[] = [
   [[2, 3, 5, 5, 130, 5, 5], {}],
   [[40, 5, 8, 8, 13, 3, 3], { padding: [1, 1] }],
   [[2, 33, 40, 40, 5, 3, 3], { padding: [1, 1] }],
+  // Straight from the image: kernels larger than it, padding wider than the kernel, one row or column, every last tile.
+  [[3, 2, 5, 7, 7, 7, 7], { padding: [3, 3] }],
+  [[2, 7, 9, 13, 3, 4, 3], { padding: [1, 0] }],
+  [[1, 1, 3, 30, 9, 3, 7], { padding: [2, 5] }],
+  [[2, 3, 4, 6, 5, 3, 3], { padding: [4, 4] }],
+  [[2, 4, 9, 1, 3, 3, 1], { padding: [1, 0], stride: [2, 1] }],
+  [[2, 4, 1, 25, 32, 1, 3], { padding: [0, 1] }],
+  [[3, 6, 10, 14, 10, 5, 4], { padding: [2, 1], stride: [3, 1] }],
 ];
 
 function conv([n, ci, h, w, co, kh, kw]: Shape, options: Options) {
