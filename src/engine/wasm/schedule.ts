@@ -1,4 +1,4 @@
-import type { KernelArgs, KernelName } from "../kernels.js";
+import { type KernelArgs, type KernelName, unaryOps } from "../kernels.js";
 import { directWeightUnits, suitsDirect, suitsDirectInput } from "./schedule-direct.js";
 
 /** Work of one call: it computes units [0, units); threads take whole grains of units. Both follow from shapes alone. */
@@ -18,6 +18,9 @@ type Planners = { readonly [K in KernelName]: (a: Args<K>) => Plan };
 
 /** Elements of work below which a second thread costs more than it saves. */
 const GRAIN = 8192;
+/** How many additions an exponential or its like costs, about. */
+const FUNCTION_COST = 8;
+const transcendental = { exp: 1, log: 1, powScalar: 1, sigmoid: 1, tanh: 1, gelu: 1, silu: 1, erf: 1, gaussian: 1 };
 /** Length of the pieces in which `reduce` cuts a long axis; also in kernels/reduce.ts. */
 const REDUCE_PART = 16384;
 
@@ -153,7 +156,7 @@ const planners: Planners = {
   oneHot: (a) => rows(a.n, a.classes),
   addToCell: serial,
   addToInt: serial,
-  unary: (a) => elements(a.n),
+  unary: (a) => single(a.n, unaryOps[a.op]! in transcendental ? GRAIN / FUNCTION_COST : GRAIN),
   unaryBackward: (a) => elements(a.n),
   binary: (a) => elements(sizeOf(a.shape)),
   reduce,
@@ -182,11 +185,11 @@ const planners: Planners = {
   adaptiveAvgPool2dBackward: (a) => rows(a.planes, a.h * a.w),
   rowNorm: (a) => rows(a.rows, a.c * a.s),
   rowNormBackward,
-  softmax: (a) => rows(a.outer, a.count * a.inner),
+  softmax: (a) => rows(a.outer, FUNCTION_COST * a.count * a.inner),
   softmaxBackward: (a) => rows(a.outer, a.count * a.inner),
-  crossEntropy: (a) => rows(a.outer, a.count * a.inner),
+  crossEntropy: (a) => rows(a.outer, FUNCTION_COST * a.count * a.inner),
   crossEntropyReduce: serial,
-  crossEntropyBackward: (a) => rows(a.outer, a.count * a.inner),
+  crossEntropyBackward: (a) => rows(a.outer, FUNCTION_COST * a.count * a.inner),
   sgd: lists,
   adam: lists,
   rmsprop: lists,
