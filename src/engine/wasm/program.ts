@@ -18,14 +18,19 @@ export interface Machine {
   take(bytes: number): number;
   give(address: number, bytes: number): void;
   check(storage: Storage): asserts storage is WasmStorage;
-  execute(start: number, end: number): void;
+  /** Runs the records from `start` to `end`; `alone` if thread 0 has all the work. */
+  execute(start: number, end: number, alone: boolean): void;
 }
 
 /** Ranges of memory that calls since the last barrier read or wrote. */
-class Hazards {
+class Ranges {
   private readonly from: number[] = [];
   private readonly to: number[] = [];
   private readonly writes: boolean[] = [];
+
+  get length(): number {
+    return this.from.length;
+  }
 
   conflicts(from: number, to: number, write: boolean): boolean {
     for (let i = 0; i < this.from.length; i++) {
@@ -47,12 +52,40 @@ class Hazards {
   }
 }
 
+/** Ranges of small calls to compare with, beyond which a barrier is cheaper. */
+const MOST_COMPARED = 256;
+
+/**
+ * What calls since the last barrier touched. A small call is one that thread 0 computes alone: it need not wait for another
+ * small one, which the same thread computed before. Ranges of both kinds stay until a barrier.
+ */
+class Hazards {
+  private readonly small = new Ranges();
+  private readonly divided = new Ranges();
+
+  conflicts(from: number, to: number, write: boolean, isSmall: boolean): boolean {
+    if (this.divided.conflicts(from, to, write)) return true;
+    return !isSmall && (this.small.length > MOST_COMPARED || this.small.conflicts(from, to, write));
+  }
+
+  add(from: number, to: number, write: boolean, isSmall: boolean): void {
+    (isSmall ? this.small : this.divided).add(from, to, write);
+  }
+
+  clear(): void {
+    this.small.clear();
+    this.divided.clear();
+  }
+}
+
 /** Calls as records in WebAssembly memory, which the threads walk (kernels/runtime.ts). */
 export class WasmProgram implements Program {
   private start: number;
   private capacity: number;
   private end = 0;
   private readonly hazards = new Hazards();
+  /** Whether a call has work for more than one thread. */
+  private isDivided = false;
   length = 0;
 
   constructor(
@@ -72,20 +105,23 @@ export class WasmProgram implements Program {
       const work = plan.work[phase]!;
       if (work.units <= 0) continue;
       this.makeRoom(layout.bytes);
-      // Phases share their scratch memory, so each but the first waits for the one before.
-      const barrier = this.touch(layout, values, scratch, plan.scratch) || phase > 0;
+      const isSmall = work.units <= work.grain;
+      if (!isSmall) this.isDivided = true;
+      // Phases share what they write, so each waits for the one before as any other call would.
+      const barrier = this.touch(layout, values, scratch, plan.scratch, isSmall);
       this.writeRecord(layout, values, layout.opcodes[phase]!, barrier, work.units, work.grain, scratch);
     }
     if (scratch > 0) this.machine.give(scratch, plan.scratch);
   }
 
   run(): void {
-    if (this.length > 0) this.machine.execute(this.start, this.start + this.end);
+    if (this.length > 0) this.machine.execute(this.start, this.start + this.end, !this.isDivided);
   }
 
   clear(): void {
     this.end = 0;
     this.length = 0;
+    this.isDivided = false;
     this.hazards.clear();
   }
 
@@ -95,23 +131,30 @@ export class WasmProgram implements Program {
   }
 
   /** Notes the memory that the call uses; true if it must wait for the calls before it. */
-  private touch(layout: RecordLayout, values: Readonly<Record<string, unknown>>, scratch: number, scratchBytes: number): boolean {
-    let wait = scratchBytes > 0 && this.hazards.conflicts(scratch, scratch + scratchBytes, true);
+  private touch(
+    layout: RecordLayout,
+    values: Readonly<Record<string, unknown>>,
+    scratch: number,
+    scratchBytes: number,
+    isSmall: boolean,
+  ): boolean {
+    let wait = scratchBytes > 0 && this.hazards.conflicts(scratch, scratch + scratchBytes, true, isSmall);
     for (const { name, kind } of layout.fields) {
       if (kind === "int" || kind === "float" || kind === "dims") continue;
       const storage = values[name] as Storage | null;
       if (storage === null) continue;
       this.machine.check(storage);
       const write = kind[0] === "o" || kind.startsWith("inout");
-      if (!wait) wait = this.hazards.conflicts(storage.address, storage.address + storage.bytes, write);
+      if (!wait) wait = this.hazards.conflicts(storage.address, storage.address + storage.bytes, write, isSmall);
     }
     if (wait) this.hazards.clear();
-    if (scratchBytes > 0) this.hazards.add(scratch, scratch + scratchBytes, true);
+    if (scratchBytes > 0) this.hazards.add(scratch, scratch + scratchBytes, true, isSmall);
     for (const { name, kind } of layout.fields) {
       if (kind === "int" || kind === "float" || kind === "dims") continue;
       const storage = values[name] as WasmStorage | null;
       if (storage === null) continue;
-      this.hazards.add(storage.address, storage.address + storage.bytes, kind[0] === "o" || kind.startsWith("inout"));
+      const write = kind[0] === "o" || kind.startsWith("inout");
+      this.hazards.add(storage.address, storage.address + storage.bytes, write, isSmall);
     }
     return wait;
   }
