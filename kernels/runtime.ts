@@ -34,7 +34,7 @@ export let workspace: usize = 0;
 
 export function setup(controlBlock: usize, thread: i32, threadWorkspace: usize): void {
   control = controlBlock;
-  pulse = controlBlock + PULSE + thread * PULSE_BYTES;
+  pulse = controlBlock + PULSE + <usize>thread * PULSE_BYTES;
   me = thread;
   workspace = threadWorkspace;
 }
@@ -53,15 +53,20 @@ function advance(address: usize, threads: i32): void {
   if (atomic.load<i32>(control + SLEEPERS)) atomic.notify(address, threads);
 }
 
+// Whoever fails sets FAILED and then releases all others, who must not go on without its results.
+@inline function leaveIfFailed(): void {
+  if (atomic.load<i32>(control + FAILED)) unreachable();
+}
+
 function barrier(threads: i32): void {
   const generation = atomic.load<i32>(control + GENERATION);
+  leaveIfFailed();
   store<i32>(pulse, load<i32>(pulse, 4) + 1, 4);
   if (atomic.add<i32>(control + ARRIVED, 1) == threads - 1) {
     atomic.store<i32>(control + ARRIVED, 0);
     advance(control + GENERATION, threads);
   } else waitWhile(control + GENERATION, generation);
-  // Whoever fails releases all others, who must not go on without its results.
-  if (atomic.load<i32>(control + FAILED)) unreachable();
+  leaveIfFailed();
 }
 
 // This thread's share of a call: whole grains, split evenly, the same for a given shape and number of threads. What is not

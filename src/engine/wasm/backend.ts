@@ -204,8 +204,11 @@ export async function createWasmBackend(options: WasmOptions = {}, settings?: Pa
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new BackendError(`init: expected threads to be an integer from 1 to ${MAX_THREADS}, got ${threads}.`);
   }
-  if (typeof maxMemory !== "number" || !(maxMemory >= 16 * 2 ** 20)) {
-    throw new BackendError(`init: expected maxMemory of at least 16 MiB, got ${String(maxMemory)} bytes.`);
+  // Every thread has memory of its own, and something must be left for tensors.
+  const least = Math.max(16, 8 + threads);
+  if (typeof maxMemory !== "number" || !(maxMemory >= least * 2 ** 20)) {
+    const what = typeof maxMemory === "number" ? `${maxMemory} bytes` : JSON.stringify(maxMemory);
+    throw new BackendError(`init: expected maxMemory of at least ${least} MiB, got ${what}.`);
   }
   const backend = start(await load(deterministic), platform.canShare() ? threads : 1, maxMemory, settings);
   try {

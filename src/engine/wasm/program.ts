@@ -99,12 +99,14 @@ export class WasmProgram implements Program {
   append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>): void {
     const layout = layouts[kernel];
     const plan = planOf(kernel, args);
-    const scratch = plan.scratch > 0 ? this.machine.take(plan.scratch) : 0;
     const values = args as Readonly<Record<string, unknown>>;
+    // All that can fail comes first, so that a call is appended whole or not at all.
+    this.checkStorages(layout, values);
+    this.makeRoom(layout.bytes * plan.work.length);
+    const scratch = plan.scratch > 0 ? this.machine.take(plan.scratch) : 0;
     for (let phase = 0; phase < plan.work.length; phase++) {
       const work = plan.work[phase]!;
       if (work.units <= 0) continue;
-      this.makeRoom(layout.bytes);
       const isSmall = work.units <= work.grain;
       if (!isSmall) this.isDivided = true;
       // Phases share what they write, so each waits for the one before as any other call would.
@@ -130,6 +132,14 @@ export class WasmProgram implements Program {
     this.machine.give(this.start, this.capacity);
   }
 
+  private checkStorages(layout: RecordLayout, values: Readonly<Record<string, unknown>>): void {
+    for (const { name, kind } of layout.fields) {
+      if (kind === "int" || kind === "float" || kind === "dims") continue;
+      const storage = values[name] as Storage | null;
+      if (storage !== null) this.machine.check(storage);
+    }
+  }
+
   /** Notes the memory that the call uses; true if it must wait for the calls before it. */
   private touch(
     layout: RecordLayout,
@@ -141,9 +151,8 @@ export class WasmProgram implements Program {
     let wait = scratchBytes > 0 && this.hazards.conflicts(scratch, scratch + scratchBytes, true, isSmall);
     for (const { name, kind } of layout.fields) {
       if (kind === "int" || kind === "float" || kind === "dims") continue;
-      const storage = values[name] as Storage | null;
+      const storage = values[name] as WasmStorage | null;
       if (storage === null) continue;
-      this.machine.check(storage);
       const write = kind[0] === "o" || kind.startsWith("inout");
       if (!wait) wait = this.hazards.conflicts(storage.address, storage.address + storage.bytes, write, isSmall);
     }
@@ -191,10 +200,11 @@ export class WasmProgram implements Program {
 
   private makeRoom(bytes: number): void {
     if (this.end + bytes <= this.capacity) return;
-    const start = this.machine.take(this.capacity * 2);
+    const capacity = Math.max(this.capacity * 2, this.end + bytes);
+    const start = this.machine.take(capacity);
     this.machine.ints.copyWithin(start >>> 2, this.start >>> 2, (this.start + this.end) >>> 2);
     this.machine.give(this.start, this.capacity);
     this.start = start;
-    this.capacity *= 2;
+    this.capacity = capacity;
   }
 }
