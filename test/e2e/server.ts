@@ -11,6 +11,19 @@ const types: Record<string, string> = { ".js": "text/javascript", ".wasm": "appl
 const page = `<!doctype html><meta charset="utf-8"><title>evenkeel</title><link rel="icon" href="data:,">
 <script type="importmap">{"imports":{"evenkeel":"/dist/index.js","#platform":"/dist/platform-browser.js"}}</script>`;
 
+/**
+ * A file of the repository; below /bundled/, of the built package as a bundler would leave it, since an import map does not
+ * reach into workers; below /incomplete/, the same without the workers' script.
+ */
+async function fileAt(path: string): Promise<Buffer | string> {
+  const [, folder, name] = /^\/(bundled|incomplete)\/(.+)$/.exec(path) ?? [];
+  if (name === undefined) return readFile(join(root, path));
+  if (folder === "incomplete" && name === "worker.js") throw new Error("left out");
+  const body = await readFile(join(root, "dist", name));
+  if (extname(name) !== ".js") return body;
+  return body.toString().replaceAll('"#platform"', '"./platform-browser.js"').replaceAll('"#data-files"', '"./data-browser.js"');
+}
+
 /** Serves the built package on 127.0.0.1; with `isolated`, pages may share memory with workers. */
 export async function serve(isolated: boolean): Promise<{ url: string; close(): Promise<void> }> {
   const server = createServer(async (request, response) => {
@@ -21,7 +34,7 @@ export async function serve(isolated: boolean): Promise<{ url: string; close(): 
     const path = normalize(new URL(request.url ?? "/", "http://127.0.0.1").pathname);
     if (path === "/") return void response.setHeader("Content-Type", "text/html").end(page);
     try {
-      const body = await readFile(join(root, path));
+      const body = await fileAt(path);
       response.setHeader("Content-Type", types[extname(path)] ?? "application/octet-stream").end(body);
     } catch {
       response.writeHead(404).end();

@@ -14,8 +14,11 @@ export interface ThreadSettings {
   startWorker: Platform["startWorker"];
 }
 
-/** Rounds of a waiting thread before it goes to sleep: some 50 µs. */
-const SPIN = 50_000;
+/**
+ * Rounds of a waiting thread before it goes to sleep: some 80 µs, about what it takes to wake a thread. With a quarter of that
+ * one thread asleep makes the next barrier wait so long that others fall asleep as well (`node bench/barrier.mjs`).
+ */
+const SPIN = 100_000;
 /** Longest sleep of thread 0 between two looks at the others. */
 const LOOK_MS = 1000;
 const AGAIN = "Its tensors are lost; call init() again.";
