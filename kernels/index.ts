@@ -1,1 +1,1 @@
-export { heapBase, run, serve, setup } from "./runtime";
+export { heapBase, run, runAlone, serve, setup } from "./runtime";

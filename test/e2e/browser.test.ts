@@ -58,6 +58,75 @@ async function trainInPage(url: string, options: evenkeel.InitOptions) {
   }
 }
 
+/** What a module posts from a module worker of a page. */
+async function runInWorker<T>(url: string, module: string): Promise<T> {
+  const { page, problems } = await open(browser, url);
+  try {
+    const result = await page.evaluate(
+      (source) =>
+        new Promise((resolve, reject) => {
+          const blob = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+          const worker = new Worker(blob, { type: "module" });
+          worker.onmessage = ({ data }) => resolve(data);
+          worker.onerror = ({ message }) => reject(new Error(message || "the worker's script was refused"));
+        }),
+      module,
+    );
+    expect(problems.filter((text) => !text.includes("404"))).toEqual([]);
+    return result as T;
+  } finally {
+    await page.close();
+  }
+}
+
+/** What `train` gives in a module worker, and the threads it had. */
+const trainInWorker = (url: string, options: evenkeel.InitOptions) =>
+  runInWorker<{ values: number[][]; threads: number }>(
+    url,
+    `import * as library from "${url}bundled/index.js";
+     const values = await (${train})(library, ${JSON.stringify(options)});
+     postMessage({ values, threads: library.zeros([1]).backend.threads });`,
+  );
+
+/** What init() throws where the workers' script is missing. */
+const initIncomplete = (url: string) =>
+  `import("${url}incomplete/index.js").then((e) => e.init({ threads: 2 })).then(() => "started", (error) => error.message)`;
+
+/** What the next use throws, in the page or worker that evaluates it, after a worker was ended, which the platform does not tell. */
+async function loseWorker({
+  init,
+  ones,
+}: typeof evenkeel): Promise<{ message: string; again: string; seconds: number; sum: number }> {
+  const Original = globalThis.Worker;
+  const made: Worker[] = [];
+  globalThis.Worker = class extends Original {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      made.push(this);
+    }
+  };
+  const messageOf = (use: () => unknown) => {
+    try {
+      return String(use());
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  await init({ threads: 2 });
+  made[0]!.terminate();
+  // A browser may let it serve for some seconds more.
+  let [message, seconds] = ["", 0];
+  for (let i = 0; i < 20 && !message.startsWith("evenkeel"); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const begin = performance.now();
+    message = messageOf(() => ones([100_000]).sum().item());
+    seconds = (performance.now() - begin) / 1000;
+  }
+  const again = messageOf(() => ones([1]));
+  await init({ threads: 2 });
+  return { message, again, seconds, sum: ones([100_000]).sum().item() };
+}
+
 describe("the built package in a browser", () => {
   test("three deterministic training steps give Node's bits, on one thread and on two", async () => {
     const expected = await train(evenkeel, { threads: 1, deterministic: true });
@@ -74,6 +143,42 @@ describe("the built package in a browser", () => {
     expect(problems).toEqual([]);
     expect(shared).toBe(false);
     expect(values).toEqual(await train(evenkeel, { threads: 1, deterministic: true }));
+  });
+
+  test("in a module worker, deterministic training gives Node's bits on 1, 2 and 3 threads", async () => {
+    const expected = await train(evenkeel, { threads: 1, deterministic: true });
+    for (const threads of [1, 2, 3]) {
+      expect(await trainInWorker(isolated.url, { threads, deterministic: true })).toEqual({ values: expected, threads });
+    }
+  });
+
+  test("in a module worker of a page that is not isolated it trains on one thread and says so", async () => {
+    const expected = await train(evenkeel, { threads: 1, deterministic: true });
+    expect(await trainInWorker(plain.url, { threads: 3, deterministic: true })).toEqual({ values: expected, threads: 1 });
+  });
+
+  test("a missing script of the workers makes init() fail, not hang, in a page and in a module worker", async () => {
+    const expected = /^evenkeel: worker 1 of the WASM backend failed: .+ call init\(\) again\.$/;
+    const { page } = await open(browser, isolated.url);
+    expect(await page.evaluate(initIncomplete(isolated.url))).toMatch(expected);
+    await page.close();
+    expect(await runInWorker(isolated.url, `${initIncomplete(isolated.url)}.then(postMessage);`)).toMatch(expected);
+  });
+
+  test("a worker that is gone makes the next use fail within 20 s, in a page and in a module worker; init() works again", async () => {
+    const source = `import("${isolated.url}bundled/index.js").then(${loseWorker})`;
+    const { page } = await open(browser, isolated.url);
+    const inPage = page.evaluate(source) as ReturnType<typeof loseWorker>;
+    const inWorker = runInWorker<Awaited<typeof inPage>>(isolated.url, `${source}.then(postMessage);`);
+    for (const { message, again, seconds, sum } of await Promise.all([inPage, inWorker])) {
+      expect(message).toMatch(
+        /^evenkeel: worker 1 of the WASM backend showed no sign of life for 1\d s\. .+ call init\(\) again\.$/,
+      );
+      expect(again).toBe(message);
+      expect(seconds).toBeLessThan(20);
+      expect(sum).toBe(100_000);
+    }
+    await page.close();
   });
 
   test("the default build trains to within 1e-4 of the deterministic one", async () => {

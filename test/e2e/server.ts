@@ -18,10 +18,11 @@ const modules = {
 const page = `<!doctype html><meta charset="utf-8"><title>evenkeel</title><link rel="icon" href="data:,">
 <script type="importmap">${JSON.stringify({ imports: modules })}</script>`;
 
-/** Workers have no import map, so names are resolved in what is served. */
-function resolved(script: string): string {
+/** Workers have no import map, so names are resolved in what is served: to files of the same folder. */
+function resolved(script: string, folder = "dist"): string {
   return Object.entries(modules).reduce(
-    (text, [name, path]) => text.replace(new RegExp(`(\\bfrom |\\bimport |\\bimport\\()"${name}"`, "g"), `$1"${path}"`),
+    (text, [name, path]) =>
+      text.replace(new RegExp(`\\b((?:from|import)\\s*\\(?\\s*)"${name}"`, "g"), `$1"${path.replace("dist", folder)}"`),
     script,
   );
 }
@@ -38,8 +39,11 @@ export async function serve(
   const read = async (path: string): Promise<string | Buffer> => {
     const own = files[path];
     if (own && "script" in own) return resolved(own.script);
-    const body = await readFile(join(root, own?.file ?? path));
-    return extname(path) === ".js" ? resolved(body.toString()) : body;
+    // The built package once more, below /bundled/, and below /incomplete/ without the workers' script.
+    const [, folder = "dist", name] = /^\/(bundled|incomplete)\/(.+)$/.exec(path) ?? [];
+    if (folder === "incomplete" && name === "worker.js") throw new Error("left out");
+    const body = await readFile(join(root, own?.file ?? (name === undefined ? path : `dist/${name}`)));
+    return extname(path) === ".js" ? resolved(body.toString(), folder) : body;
   };
   const server = createServer(async (request, response) => {
     if (isolated) {

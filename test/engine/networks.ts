@@ -43,14 +43,17 @@ export function makeImages(n: number, seed = 9): { images: Float32Array; labels:
 
 export const imageShape = (n: number) => [n, 3, SIDE, SIDE];
 
-export function forward({ parameters: p, runningMean, runningVar }: Network, x: Tensor, training: boolean): Tensor {
+/** With `fused`, batch norm and ReLU are one kernel. */
+export function forward(network: Network, x: Tensor, training: boolean, fused = false): Tensor {
+  const { parameters: p, runningMean, runningVar } = network;
   const h = ops.conv2d(x, p.conv, null, { padding: 1 });
-  const normalized = ops.batchNorm(h, { training, weight: p.gamma, bias: p.beta, runningMean, runningVar });
-  return ops.linear(ops.maxPool2d(normalized.relu(), { kernelSize: 2 }).flatten(), p.weight, p.bias);
+  const options = { training, weight: p.gamma, bias: p.beta, runningMean, runningVar };
+  const active = fused ? ops.batchNorm(h, { ...options, activation: "relu" }) : ops.batchNorm(h, options).relu();
+  return ops.linear(ops.maxPool2d(active, { kernelSize: 2 }).flatten(), p.weight, p.bias);
 }
 
 /** Trains on a backend by plain SGD; returns the last loss, the parameters and the running statistics. */
-export function train(backend: Backend, steps: number, batch: number): Record<string, HostArray> {
+export function train(backend: Backend, steps: number, batch: number, fused = false): Record<string, HostArray> {
   return withBackend(backend, () => {
     const network = makeNetwork();
     const { images, labels } = makeImages(batch);
@@ -58,7 +61,7 @@ export function train(backend: Backend, steps: number, batch: number): Record<st
     let loss: HostArray = new Float32Array(0);
     for (let step = 0; step < steps; step++) {
       tidy(() => {
-        const y = ops.crossEntropy(forward(network, x, true), labels);
+        const y = ops.crossEntropy(forward(network, x, true, fused), labels);
         y.backward();
         for (const p of Object.values(network.parameters)) {
           const next = noGrad(() => p.sub(p.grad!.mul(0.01)));

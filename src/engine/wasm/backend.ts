@@ -4,10 +4,10 @@ import type { Backend, DType, HostArray, MemoryReport, RecordedProgram, Storage 
 import type { KernelArgs, KernelName } from "../kernels.js";
 import { activeRecorder, READING_REFUSED, type Recorder, refuseInStep, WRITING_REFUSED } from "../recorder.js";
 import { Heap } from "./heap.js";
-import { control } from "./layout.js";
-import type { WorkerHandle } from "./platform.js";
+import { control, MAX_THREADS } from "./layout.js";
 import { WasmProgram, type WasmStorage } from "./program.js";
 import { Arena, type PlacedStorage, type RecordingMachine, WasmRecordedProgram } from "./recorded.js";
+import { type ThreadSettings, Threads } from "./threads.js";
 
 export interface WasmOptions {
   /** Threads that compute, this one included (default 1). */
@@ -20,21 +20,17 @@ export interface WasmOptions {
 
 const PAGE = 65536;
 const MAX_BYTES = 65536 * PAGE;
-const MAX_THREADS = 64;
 /** Private memory of a thread inside a kernel. */
 const WORKSPACE_BYTES = 1 << 19;
 /** The pending program runs by itself when it has this many calls, so that memory for records stays bounded. */
 const MAX_PENDING = 1024;
-/** Rounds of a waiting thread before it goes to sleep: some 50 µs. */
-const SPIN = 50_000;
-/** A barrier that is not passed for this long means that a thread is gone. */
-const STALL_MS = 60_000;
 
 const bytesPer = { float32: 4, int32: 4, uint8: 1, float64: 8 } as const;
 
 interface Exports {
   setup(control: number, thread: number, workspace: number): void;
   run(): void;
+  runAlone(): void;
   heapBase(): number;
 }
 
@@ -60,12 +56,9 @@ export class WasmBackend implements Backend, RecordingMachine {
   doubles!: Float64Array;
   readonly arena = new Arena(this);
   private readonly heap: Heap;
-  private readonly exports: Exports;
-  private readonly controlBlock: number;
+  private readonly crew: Threads;
   private readonly pending: WasmProgram;
-  private readonly workers: WorkerHandle[] = [];
   private storages = 0;
-  private failure: string | null = null;
 
   constructor(
     private readonly memoryObject: WebAssembly.Memory,
@@ -73,24 +66,25 @@ export class WasmBackend implements Backend, RecordingMachine {
     readonly relaxed: boolean,
     threads: number,
     maxBytes: number,
+    settings?: Partial<ThreadSettings>,
   ) {
     this.threads = threads;
-    const env = { memory: memoryObject, wait: (address: number, value: number) => this.wait(address, value) };
-    this.exports = new WebAssembly.Instance(module, { env }).exports as unknown as Exports;
-    this.heap = new Heap(memoryObject, this.exports.heapBase(), maxBytes, () => this.renewViews());
+    const env = { memory: memoryObject, wait: (address: number, value: number) => this.crew.wait(address, value) };
+    const exports = new WebAssembly.Instance(module, { env }).exports as unknown as Exports;
+    this.heap = new Heap(memoryObject, exports.heapBase(), maxBytes, () => this.renewViews());
     this.renewViews();
-    this.controlBlock = this.heap.take(control.bytes);
-    this.ints.fill(0, this.controlBlock >>> 2, (this.controlBlock + control.bytes) >>> 2);
-    this.setControl(control.threads, threads);
-    this.setControl(control.spin, threads > platform.cores() ? 0 : SPIN);
-    this.exports.setup(this.controlBlock, 0, this.heap.take(WORKSPACE_BYTES));
+    const block = this.heap.take(control.bytes);
+    const [workspace, ...workspaces] = Array.from({ length: threads }, () => this.heap.take(WORKSPACE_BYTES));
+    this.crew = new Threads(memoryObject, block, exports, threads, settings);
+    exports.setup(block, 0, workspace!);
     this.pending = new WasmProgram(this);
-    for (let thread = 1; thread < threads; thread++) this.startWorker(module, thread);
+    this.crew.start(module, workspaces);
   }
 
   // ---- storages ----
 
   alloc(dtype: DType, length: number): Storage {
+    this.crew.check();
     const storage = new Buffer(this, dtype, length);
     const recorder = activeRecorder();
     return recorder === null ? this.place(storage) : recorder.take(storage);
@@ -146,6 +140,7 @@ export class WasmBackend implements Backend, RecordingMachine {
       recorder.call(this, kernel, args);
       return;
     }
+    this.crew.check();
     this.pending.append(kernel, args);
     if (this.pending.length >= MAX_PENDING) this.flush();
   }
@@ -153,7 +148,7 @@ export class WasmBackend implements Backend, RecordingMachine {
   flush(): void {
     // A recorded step runs as a whole.
     if (activeRecorder() !== null) return;
-    if (this.failure !== null) throw new BackendError(this.failure);
+    this.crew.check();
     if (this.pending.length === 0) return;
     try {
       this.pending.run();
@@ -188,10 +183,8 @@ export class WasmBackend implements Backend, RecordingMachine {
     }
   }
 
-  execute(start: number, end: number): void {
-    this.setControl(control.program, start);
-    this.setControl(control.end, end);
-    this.exports.run();
+  execute(start: number, end: number, alone: boolean): void {
+    this.crew.execute(start, end, alone);
   }
 
   memory(): MemoryReport {
@@ -199,49 +192,12 @@ export class WasmBackend implements Backend, RecordingMachine {
   }
 
   dispose(): void {
-    if (this.failure !== null) return;
-    this.failure = "evenkeel: this backend was disposed of; tensors made on it are gone.";
-    Atomics.store(this.ints, (this.controlBlock + control.stop) >>> 2, 1);
-    Atomics.add(this.ints, (this.controlBlock + control.epoch) >>> 2, 1);
-    Atomics.notify(this.ints, (this.controlBlock + control.epoch) >>> 2);
-    for (const worker of this.workers) worker.stop();
+    this.crew.stop("evenkeel: this backend was disposed of; tensors made on it are gone.");
   }
-
-  // ---- threads ----
 
   /** Resolves when every worker serves. */
-  async ready(): Promise<void> {
-    const word = (this.controlBlock + control.ready) >>> 2;
-    for (let waited = 0; Atomics.load(this.ints, word) < this.threads - 1; waited++) {
-      if (this.failure !== null) throw new BackendError(this.failure);
-      if (waited > 20_000)
-        throw new BackendError(`init: ${this.threads - 1} workers were asked for and did not start in 20 seconds.`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
-
-  private startWorker(module: WebAssembly.Module, thread: number): void {
-    const workspace = this.heap.take(WORKSPACE_BYTES);
-    const { failed, ready } = control;
-    const start = { module, memory: this.memoryObject, control: this.controlBlock, thread, workspace, failed, ready };
-    const onError = (error: unknown) => {
-      this.failure ??= `evenkeel: worker ${thread} of the WASM backend failed: ${error instanceof Error ? error.message : String(error)}`;
-    };
-    this.workers.push(platform.startWorker(start, onError));
-  }
-
-  /** Called by the kernels when this thread has waited in vain for a while. */
-  private wait(address: number, value: number): void {
-    if (!platform.canBlock()) return;
-    const outcome = Atomics.wait(this.ints, address >>> 2, value, STALL_MS);
-    const failed = Atomics.load(this.ints, (this.controlBlock + control.failed) >>> 2);
-    if (outcome !== "timed-out" && failed === 0) return;
-    this.failure = `evenkeel: ${failed > 0 ? `worker ${failed}` : "a worker"} of the WASM backend stopped; call init() again.`;
-    throw new BackendError(this.failure);
-  }
-
-  private setControl(offset: number, value: number): void {
-    this.ints[(this.controlBlock + offset) >>> 2] = value;
+  ready(): Promise<void> {
+    return this.crew.ready();
   }
 
   private renewViews(): void {
@@ -261,28 +217,39 @@ function createMemory(maxBytes: number): { memory: WebAssembly.Memory; maximum: 
   }
 }
 
-function compile(bytes: Uint8Array<ArrayBuffer>, relaxed: boolean, threads: number, maxMemory: number): WasmBackend {
+interface Build {
+  bytes: Uint8Array<ArrayBuffer>;
+  relaxed: boolean;
+}
+
+function start(build: Build, threads: number, maxMemory: number, settings?: Partial<ThreadSettings>): WasmBackend {
   const { memory, maximum } = createMemory(Math.min(MAX_BYTES, maxMemory));
-  return new WasmBackend(memory, new WebAssembly.Module(bytes), relaxed, threads, maximum);
+  return new WasmBackend(memory, new WebAssembly.Module(build.bytes), build.relaxed, threads, maximum, settings);
+}
+
+/** The build with relaxed SIMD where the platform has it and the last bits may differ between machines. */
+async function load(deterministic: boolean): Promise<Build> {
+  if (!deterministic) {
+    platform.enableRelaxedSimd();
+    const bytes = await platform.load("kernels-relaxed");
+    if (WebAssembly.validate(bytes)) return { bytes, relaxed: true };
+  }
+  return { bytes: await platform.load("kernels"), relaxed: false };
 }
 
 /** Loads the kernels and starts the threads. Where memory cannot be shared with workers, one thread is used. */
-export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
+export async function createWasmBackend(options: WasmOptions = {}, settings?: Partial<ThreadSettings>): Promise<WasmBackend> {
   const { threads = 1, deterministic = false, maxMemory = MAX_BYTES } = options;
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new BackendError(`init: expected threads to be an integer from 1 to ${MAX_THREADS}, got ${threads}.`);
   }
-  if (!(maxMemory >= 16 * 2 ** 20))
-    throw new BackendError(`init: expected maxMemory of at least 16 MiB, got ${maxMemory} bytes.`);
-  let relaxed = false;
-  let bytes: Uint8Array<ArrayBuffer> | null = null;
-  if (!deterministic) {
-    platform.enableRelaxedSimd();
-    bytes = await platform.load("kernels-relaxed");
-    relaxed = WebAssembly.validate(bytes);
+  // Every thread has memory of its own, and something must be left for tensors.
+  const least = Math.max(16, 8 + threads);
+  if (typeof maxMemory !== "number" || !(maxMemory >= least * 2 ** 20)) {
+    const what = typeof maxMemory === "number" ? `${maxMemory} bytes` : JSON.stringify(maxMemory);
+    throw new BackendError(`init: expected maxMemory of at least ${least} MiB, got ${what}.`);
   }
-  if (!relaxed || bytes === null) bytes = await platform.load("kernels");
-  const backend = compile(bytes, relaxed, platform.canShare() ? threads : 1, maxMemory);
+  const backend = start(await load(deterministic), platform.canShare() ? threads : 1, maxMemory, settings);
   try {
     await backend.ready();
   } catch (error) {
@@ -296,5 +263,5 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
 export function createWasmBackendSync(): WasmBackend {
   const bytes = platform.loadSync("kernels");
   if (bytes === null) throw new BackendError("evenkeel: call `await init()` before the first tensor is made.");
-  return compile(bytes, false, 1, MAX_BYTES);
+  return start({ bytes, relaxed: false }, 1, MAX_BYTES);
 }

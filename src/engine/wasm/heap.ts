@@ -11,10 +11,22 @@ function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
-/** Hands out pieces of a WebAssembly memory. Freed pieces are kept by size class; the memory grows when none fits. */
+interface Piece {
+  address: number;
+  size: number;
+}
+
+/**
+ * Hands out pieces of a WebAssembly memory. Freed pieces are kept by size class; the memory grows when none fits. Where it
+ * cannot grow any more, freed neighbours are joined and cut anew, so that any mixture of sizes can follow another.
+ */
 export class Heap {
   private readonly free = new Map<number, number[]>();
+  /** Joined pieces, by address. */
+  private joined: Piece[] = [];
   private top: number;
+  /** Whether the platform gave less than was allowed when the memory was to grow last. */
+  private isRefused = false;
   used = 0;
   peak = 0;
 
@@ -31,11 +43,12 @@ export class Heap {
   take(bytes: number): number {
     const size = sizeClass(bytes);
     let address = this.free.get(size)?.pop();
+    address ??= this.cut(size) ?? this.append(size);
     if (address === undefined) {
-      address = this.top;
-      this.ensure(address + size + SLACK, size);
-      this.top = address + size;
+      this.join();
+      address = this.cut(size) ?? this.append(size);
     }
+    if (address === undefined) throw this.exhausted(size);
     this.used += size;
     this.peak = Math.max(this.peak, this.used);
     return address;
@@ -54,18 +67,64 @@ export class Heap {
     return this.memory.buffer.byteLength;
   }
 
-  private ensure(end: number, asked: number): void {
+  /** Takes from the end of what is in use; undefined if the memory cannot grow that far. */
+  private append(size: number): number | undefined {
+    const address = this.top;
+    if (!this.ensure(address + size + SLACK)) return undefined;
+    this.top = address + size;
+    return address;
+  }
+
+  /** Takes from the first joined piece that is large enough. */
+  private cut(size: number): number | undefined {
+    const index = this.joined.findIndex((piece) => piece.size >= size);
+    const piece = this.joined[index];
+    if (piece === undefined) return undefined;
+    const { address } = piece;
+    piece.address += size;
+    piece.size -= size;
+    if (piece.size === 0) this.joined.splice(index, 1);
+    return address;
+  }
+
+  /** Joins freed neighbours; what lies at the end of what is in use goes back to the rest. */
+  private join(): void {
+    const pieces = [...this.joined];
+    for (const [size, addresses] of this.free) for (const address of addresses) pieces.push({ address, size });
+    this.free.clear();
+    pieces.sort((a, b) => a.address - b.address);
+    this.joined = [];
+    for (const piece of pieces) {
+      const last = this.joined.at(-1);
+      if (last !== undefined && last.address + last.size === piece.address) last.size += piece.size;
+      else this.joined.push(piece);
+    }
+    const last = this.joined.at(-1);
+    if (last !== undefined && last.address + last.size === this.top) {
+      this.top = last.address;
+      this.joined.pop();
+    }
+  }
+
+  private ensure(end: number): boolean {
     const have = this.memory.buffer.byteLength;
-    if (end <= have) return;
+    if (end <= have) return true;
+    if (end > this.maxBytes) return false;
     // Grow by a quarter at least, so that many small requests do not each renew every view of the memory.
     const wish = Math.min(this.maxBytes, Math.max(end, have + Math.min(have / 4, 256 * 2 ** 20)));
-    if (end > this.maxBytes || !(this.grow(wish) || this.grow(end))) {
-      throw new BackendError(
-        `evenkeel: out of memory: ${asked} more bytes were needed with ${this.used} of at most ${this.maxBytes} in use. ` +
-          "Dispose of tensors with tidy(), use a smaller batch, or raise init({ maxMemory }).",
-      );
-    }
-    this.onGrow();
+    this.isRefused = !this.grow(wish) && !this.grow(end);
+    if (!this.isRefused) this.onGrow();
+    return !this.isRefused;
+  }
+
+  private exhausted(asked: number): BackendError {
+    const { used, maxBytes, isRefused } = this;
+    let why = isRefused ? `, and the platform gives no more than ${this.reserved}` : "";
+    if (!isRefused && used + asked < maxBytes) why = ", and no free piece is as large";
+    return new BackendError(
+      `evenkeel: out of memory: ${asked} more bytes were needed with ${used} of at most ${maxBytes} in use${why}. ` +
+        `Dispose of tensors with tidy()${isRefused ? " or use a smaller batch" : ", use a smaller batch, or raise init({ maxMemory })"}.`,
+    );
   }
 
   private grow(end: number): boolean {

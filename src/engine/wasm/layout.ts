@@ -1,6 +1,9 @@
 import { isListKind, isScalarKind, isWrittenKind, type KernelName, kernels, type ParameterKind } from "../kernels.js";
 import { phases } from "./phases.js";
 
+/** Most threads of a backend. */
+export const MAX_THREADS = 64;
+
 /** Byte offsets of the control block that all threads share; the same numbers stand in kernels/runtime.ts. */
 export const control = {
   threads: 0,
@@ -12,8 +15,12 @@ export const control = {
   failed: 24,
   ready: 28,
   arrived: 64,
+  sleepers: 68,
   generation: 128,
-  bytes: 192,
+  /** A cache line for each thread: the calls and pieces of calls that it began, then the barriers that it came to. */
+  pulse: 192,
+  pulseBytes: 64,
+  bytes: 192 + 64 * MAX_THREADS,
 } as const;
 
 /** Bytes before the arguments of a call: kernel, barrier, size, units, grain, padding. */

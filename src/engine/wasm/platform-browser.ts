@@ -14,9 +14,10 @@ export const platform: Platform = {
   },
   loadSync: () => null,
   enableRelaxedSimd: () => {},
-  startWorker(start, onError) {
+  startWorker(start, onEnd) {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    worker.addEventListener("error", onError);
+    worker.addEventListener("error", (event) => onEnd(`failed: ${event.message || "its script could not be loaded"}`));
+    worker.addEventListener("messageerror", () => onEnd("failed: the compiled kernels did not reach it"));
     worker.postMessage(start);
     return { stop: () => worker.terminate() };
   },

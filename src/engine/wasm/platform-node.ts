@@ -14,9 +14,10 @@ export const platform: Platform = {
   loadSync: (build) => new Uint8Array(readFileSync(builds[build])),
   // Node 20 and 22 have relaxed SIMD behind a flag of V8; later versions accept the flag or no longer need it.
   enableRelaxedSimd: () => setFlagsFromString("--experimental-wasm-relaxed-simd"),
-  startWorker(start, onError) {
+  startWorker(start, onEnd) {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start });
-    worker.on("error", onError);
+    worker.on("error", (error) => onEnd(`failed: ${error instanceof Error ? error.message : String(error)}`));
+    worker.on("exit", () => onEnd("ended"));
     // A process with nothing left to do ends although workers wait for the next program.
     worker.unref();
     return { stop: () => void worker.terminate() };

@@ -6,8 +6,7 @@ export interface WorkerStart {
   thread: number;
   workspace: number;
   /** Offsets in the control block. */
-  failed: number;
-  ready: number;
+  offsets: { failed: number; ready: number; generation: number };
 }
 
 export interface WorkerHandle {
@@ -22,7 +21,8 @@ export interface Platform {
   loadSync(build: "kernels" | "kernels-relaxed"): Uint8Array<ArrayBuffer> | null;
   /** Makes relaxed SIMD available where a switch is needed for it. */
   enableRelaxedSimd(): void;
-  startWorker(start: WorkerStart, onError: (error: unknown) => void): WorkerHandle;
+  /** `onEnd` hears, some time later, that the worker is gone and how: "ended", "failed: …". */
+  startWorker(start: WorkerStart, onEnd: (how: string) => void): WorkerHandle;
   cores(): number;
   /** Whether this thread may block in Atomics.wait. */
   canBlock(): boolean;

@@ -20,14 +20,19 @@ export interface Machine {
   take(bytes: number): number;
   give(address: number, bytes: number): void;
   check(storage: Storage): asserts storage is WasmStorage;
-  execute(start: number, end: number): void;
+  /** Runs the records from `start` to `end`; `alone` if thread 0 has all the work. */
+  execute(start: number, end: number, alone: boolean): void;
 }
 
 /** Ranges of memory that calls since the last barrier read or wrote. */
-class Hazards {
+class Ranges {
   private readonly from: number[] = [];
   private readonly to: number[] = [];
   private readonly writes: boolean[] = [];
+
+  get length(): number {
+    return this.from.length;
+  }
 
   conflicts(from: number, to: number, write: boolean): boolean {
     for (let i = 0; i < this.from.length; i++) {
@@ -49,6 +54,32 @@ class Hazards {
   }
 }
 
+/** Ranges of small calls to compare with, beyond which a barrier is cheaper. */
+const MOST_COMPARED = 256;
+
+/**
+ * What calls since the last barrier touched. A small call is one that thread 0 computes alone: it need not wait for another
+ * small one, which the same thread computed before. Ranges of both kinds stay until a barrier.
+ */
+class Hazards {
+  private readonly small = new Ranges();
+  private readonly divided = new Ranges();
+
+  conflicts(from: number, to: number, write: boolean, isSmall: boolean): boolean {
+    if (this.divided.conflicts(from, to, write)) return true;
+    return !isSmall && (this.small.length > MOST_COMPARED || this.small.conflicts(from, to, write));
+  }
+
+  add(from: number, to: number, write: boolean, isSmall: boolean): void {
+    (isSmall ? this.small : this.divided).add(from, to, write);
+  }
+
+  clear(): void {
+    this.small.clear();
+    this.divided.clear();
+  }
+}
+
 /** Calls as records in WebAssembly memory, which the threads walk (kernels/runtime.ts). */
 export class WasmProgram implements Program {
   private start: number;
@@ -59,6 +90,8 @@ export class WasmProgram implements Program {
   /** The memory of the call that is being appended, and whether it is written. */
   private readonly used: WasmStorage[] = [];
   private readonly isWritten: boolean[] = [];
+  /** Whether a call has work for more than one thread. */
+  private isDivided = false;
   length = 0;
 
   constructor(
@@ -73,16 +106,19 @@ export class WasmProgram implements Program {
   append<K extends KernelName>(kernel: K, args: KernelArgs<K, Storage>, place?: number): void {
     const layout = layouts[kernel];
     const plan = planOf(kernel, args);
-    const scratch = place ?? (plan.scratch > 0 ? this.machine.take(plan.scratch) : 0);
     const values = args as Values;
     const bytes = recordBytes(layout, values);
+    // All that can fail comes first, so that a call is appended whole or not at all.
     this.collect(layout, values);
+    this.makeRoom(bytes * plan.work.length);
+    const scratch = place ?? (plan.scratch > 0 ? this.machine.take(plan.scratch) : 0);
     for (let phase = 0; phase < plan.work.length; phase++) {
       const work = plan.work[phase]!;
       if (work.units <= 0) continue;
-      this.makeRoom(bytes);
-      // Phases share their scratch memory, so each but the first waits for the one before.
-      const barrier = this.touch(scratch, plan.scratch) || phase > 0 || this.fenced;
+      const isSmall = work.units <= work.grain;
+      if (!isSmall) this.isDivided = true;
+      // Phases share what they write, so each waits for the one before as any other call would.
+      const barrier = this.touch(scratch, plan.scratch, isSmall) || this.fenced;
       this.fenced = false;
       this.writeHeader(layout.opcodes[phase]!, barrier, bytes, work.units, work.grain);
       this.writeArguments(layout, values, scratch);
@@ -109,20 +145,22 @@ export class WasmProgram implements Program {
       const word = at >>> 2;
       next = at + this.machine.ints[word + 2]!;
       const kernel = opcodeNames[this.machine.ints[word]!]!;
+      const isSmall = this.machine.ints[word + 3]! <= this.machine.ints[word + 4]!;
       const began = performance.now();
-      this.machine.execute(at, next);
+      this.machine.execute(at, next, isSmall);
       times.push({ kernel, ms: performance.now() - began });
     }
     return times;
   }
 
   run(): void {
-    if (this.length > 0) this.machine.execute(this.start, this.start + this.end);
+    if (this.length > 0) this.machine.execute(this.start, this.start + this.end, !this.isDivided);
   }
 
   clear(): void {
     this.end = 0;
     this.length = 0;
+    this.isDivided = false;
     this.hazards.clear();
   }
 
@@ -149,16 +187,19 @@ export class WasmProgram implements Program {
   }
 
   /** Notes the memory that the call uses; true if it must wait for the calls before it. */
-  private touch(scratch: number, scratchBytes: number): boolean {
+  private touch(scratch: number, scratchBytes: number, isSmall: boolean): boolean {
     const { hazards, used, isWritten } = this;
-    let wait = scratchBytes > 0 && hazards.conflicts(scratch, scratch + scratchBytes, true);
+    let wait = scratchBytes > 0 && hazards.conflicts(scratch, scratch + scratchBytes, true, isSmall);
     for (let i = 0; i < used.length && !wait; i++) {
       const { address, bytes } = used[i]!;
-      wait = hazards.conflicts(address, address + bytes, isWritten[i]!);
+      wait = hazards.conflicts(address, address + bytes, isWritten[i]!, isSmall);
     }
     if (wait) hazards.clear();
-    if (scratchBytes > 0) hazards.add(scratch, scratch + scratchBytes, true);
-    for (let i = 0; i < used.length; i++) hazards.add(used[i]!.address, used[i]!.address + used[i]!.bytes, isWritten[i]!);
+    if (scratchBytes > 0) hazards.add(scratch, scratch + scratchBytes, true, isSmall);
+    for (let i = 0; i < used.length; i++) {
+      const { address, bytes } = used[i]!;
+      hazards.add(address, address + bytes, isWritten[i]!, isSmall);
+    }
     return wait;
   }
 
