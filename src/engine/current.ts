@@ -16,7 +16,8 @@ let current: Backend | null = null;
  * @param options.threads threads that compute, this one included (default 1)
  * @param options.deterministic plain SIMD only: the same bits on every machine (default false)
  * @param options.backend "wasm" or "reference" (default "wasm")
- * @param options.maxMemory most bytes of WebAssembly memory (default and limit 4 GiB)
+ * @param options.maxMemory most bytes of WebAssembly memory (default and limit 4 GiB; at least 16 MiB, with more than 8
+ *   threads 8 MiB and 1 MiB for each)
  * @throws BackendError if an option is wrong or a worker does not start; the previous backend stays in use then
  */
 export async function init(options: InitOptions = {}): Promise<void> {
