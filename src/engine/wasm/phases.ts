@@ -6,8 +6,14 @@ import type { KernelName } from "../kernels.js";
  */
 export const phases: { readonly [K in KernelName]?: readonly string[] } = {
   matmul: ["matmulPack", "matmul"],
-  conv2d: ["conv2dPack", "conv2d"],
-  conv2dBackwardInput: ["conv2dBackwardInputPack", "conv2dBackwardInput"],
+  conv2d: ["conv2dPack", "conv2d", "conv2dWinogradPack", "conv2dWinograd"],
+  conv2dBackwardInput: [
+    "conv2dBackwardInputPack",
+    "conv2dBackwardInput",
+    "conv2dBackwardInputWinogradPack",
+    "conv2dBackwardInputWinograd",
+  ],
+  conv2dBackwardWeight: ["conv2dBackwardWeight", "conv2dBackwardWeightWinograd", "conv2dBackwardWeightWinogradJoin"],
   reduce: ["reducePart", "reduce"],
   rowNormBackward: ["rowNormBackward", "rowNormParameters"],
 };

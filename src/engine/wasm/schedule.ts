@@ -1,16 +1,6 @@
 import type { KernelArgs, KernelName } from "../kernels.js";
-
-/** Work of one call: it computes units [0, units); threads take whole grains of units. Both follow from shapes alone. */
-export interface Work {
-  units: number;
-  grain: number;
-}
-
-/** How a kernel is cut: one entry per phase (see phases.ts), and the bytes of scratch memory that its phases share. */
-export interface Plan {
-  work: readonly Work[];
-  scratch: number;
-}
+import type { Plan } from "./plan.js";
+import { suitsWinograd, winogradConvolution, winogradWeights } from "./schedule-winograd.js";
 
 type Args<K extends KernelName> = KernelArgs<K, unknown>;
 type Planners = { readonly [K in KernelName]: (a: Args<K>) => Plan };
@@ -78,7 +68,9 @@ function productGrain(each: number): number {
 type Geometry = Omit<Args<"conv2d">, "x" | "weight" | "bias" | "y">;
 
 /** Strips of packed weights, then panels of pixels; `from` and `to` are the channels that are summed over and computed. */
-function convolution(a: Geometry, from: number, to: number, pixels: number): Plan {
+function convolution(a: Geometry, from: number, to: number, h: number, w: number): Plan {
+  if (suitsWinograd(a, h, w)) return winogradConvolution(a, from, to, h, w);
+  const pixels = h * w;
   const strips = Math.ceil(to / a.groups / MR) * a.groups;
   const k = a.kh * a.kw * (from / a.groups);
   return {
@@ -128,9 +120,9 @@ const planners: Planners = {
   argmax: (a) => rows(a.outer, a.count * a.inner),
   sumChannels: channels,
   matmul,
-  conv2d: (a) => convolution(a, a.ci, a.co, a.oh * a.ow),
-  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h * a.w),
-  conv2dBackwardWeight: (a) => single(a.ci * a.kh * a.kw, 4),
+  conv2d: (a) => convolution(a, a.ci, a.co, a.oh, a.ow),
+  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h, a.w),
+  conv2dBackwardWeight: (a) => (suitsWinograd(a, a.oh, a.ow) ? winogradWeights(a) : single(a.ci * a.kh * a.kw, 4)),
   depthWindows: (a) => rows(a.n * a.od * a.c, a.kd * a.s),
   depthWindowsBackward: (a) => rows(a.n * a.c * a.d, a.kd * a.s),
   batchNormTrain: channels,
