@@ -6,64 +6,58 @@ import { madd } from "./gemm";
 
 // Points a, b; the products N of the differences between a point and the others: a²b² for 0, 2a²(a² − b²), 2b²(b² − a²).
 const CONSTANTS = memory.data<f32>([
-  0.75, -0.75, 1.5, -1.5, // a, −a, b, −b
-  0.5625, 2.25, -0.5625, -2.25, // a², b², −a², −b²
-  1.265625, -2.8125, // a²b², −(a² + b²)
+  0.75, 1.5, 0.5625, 2.25, 2.8125, 1.265625, // a, b, a², b², a² + b², a²b²
   0.421875, 3.375, // a³, b³
   0.7901234567901234, -0.5267489711934156, 0.13168724279835392, // 1 / N
   -0.3950617283950617, 0.19753086419753085, // a / N, b / N
 ]);
 
 /** Constant number i in all lanes. */
-@inline function constant(i: usize): v128 { return v128.load32_splat(CONSTANTS + (i << 2)); }
-@inline const A: usize = 0;
-@inline const MINUS_A: usize = 1;
-@inline const B: usize = 2;
-@inline const MINUS_B: usize = 3;
-@inline const A2: usize = 4;
-@inline const B2: usize = 5;
-@inline const MINUS_A2: usize = 6;
-@inline const MINUS_B2: usize = 7;
-@inline const A2B2: usize = 8;
-@inline const MINUS_A2_B2: usize = 9;
-@inline const A3: usize = 10;
-@inline const B3: usize = 11;
-@inline const PER_N0: usize = 12;
-@inline const PER_NA: usize = 13;
-@inline const PER_NB: usize = 14;
-@inline const A_PER_NA: usize = 15;
-@inline const B_PER_NB: usize = 16;
+@inline export function constant(i: usize): v128 { return v128.load32_splat(CONSTANTS + (i << 2)); }
+@inline export const A: usize = 0;
+@inline export const B: usize = 1;
+@inline export const A2: usize = 2;
+@inline export const B2: usize = 3;
+@inline export const SUM: usize = 4;
+@inline export const PRODUCT: usize = 5;
+@inline const A3: usize = 6;
+@inline const B3: usize = 7;
+@inline const PER_N0: usize = 8;
+@inline const PER_NA: usize = 9;
+@inline const PER_NB: usize = 10;
+@inline const A_PER_NA: usize = 11;
+@inline const B_PER_NB: usize = 12;
 
-/** Bᵀd: six inputs to six positions, which are stored `step` bytes apart. */
-@inline export function inputTransform(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, step: usize): void {
-  let t = constant(MINUS_A2_B2);
-  const first = madd(t, d2, d4), last = madd(t, d3, d5);
-  t = constant(A2B2);
-  v128.store(to, madd(t, d0, first));
-  v128.store(to + 5 * step, madd(t, d1, last));
-  t = constant(MINUS_B2);
-  let even = madd(t, d2, d4), odd = madd(t, d1, d3);
-  v128.store(to + step, madd(constant(A), odd, even));
-  v128.store(to + 2 * step, madd(constant(MINUS_A), odd, even));
-  t = constant(MINUS_A2);
-  even = madd(t, d2, d4);
-  odd = madd(t, d1, d3);
-  v128.store(to + 3 * step, madd(constant(B), odd, even));
-  v128.store(to + 4 * step, madd(constant(MINUS_B), odd, even));
+/** c − a · b, like madd. */
+@inline function nmadd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
+  return f32x4.sub(c, f32x4.mul(a, b));
+}
+
+/** Bᵀd: six inputs to six positions, which are stored `step` bytes apart. The constants come from the caller, which keeps them in registers. */
+@inline export function inputTransform(a: v128, b: v128, a2: v128, b2: v128, sum: v128, product: v128, d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, step: usize): void {
+  v128.store(to, madd(product, d0, nmadd(sum, d2, d4)));
+  v128.store(to + 5 * step, madd(product, d1, nmadd(sum, d3, d5)));
+  let even = nmadd(b2, d2, d4), odd = nmadd(b2, d1, d3);
+  v128.store(to + step, madd(a, odd, even));
+  v128.store(to + 2 * step, nmadd(a, odd, even));
+  even = nmadd(a2, d2, d4);
+  odd = nmadd(a2, d1, d3);
+  v128.store(to + 3 * step, madd(b, odd, even));
+  v128.store(to + 4 * step, nmadd(b, odd, even));
 }
 
 /** A·y: four outputs to six positions, the transpose of the output transform. */
-@inline export function gradientTransform(y0: v128, y1: v128, y2: v128, y3: v128, to: usize, step: usize): void {
+@inline export function gradientTransform(a: v128, b: v128, a2: v128, b2: v128, y0: v128, y1: v128, y2: v128, y3: v128, to: usize, step: usize): void {
   v128.store(to, y0);
   v128.store(to + 5 * step, y3);
-  let t = constant(A2), even = madd(t, y2, y0), odd = madd(t, y3, y1);
-  v128.store(to + step, madd(constant(A), odd, even));
-  v128.store(to + 2 * step, madd(constant(MINUS_A), odd, even));
-  t = constant(B2);
-  even = madd(t, y2, y0);
-  odd = madd(t, y3, y1);
-  v128.store(to + 3 * step, madd(constant(B), odd, even));
-  v128.store(to + 4 * step, madd(constant(MINUS_B), odd, even));
+  let even = madd(a2, y2, y0), odd = madd(a2, y3, y1);
+  v128.store(to + step, madd(a, odd, even));
+  v128.store(to + 2 * step, nmadd(a, odd, even));
+  even = madd(b2, y2, y0);
+  odd = madd(b2, y3, y1);
+  v128.store(to + 3 * step, madd(b, odd, even));
+  v128.store(to + 4 * step, nmadd(b, odd, even));
 }
 
 /** Aᵀm: six positions, `step` bytes apart, to four outputs, `toStep` bytes apart. */

@@ -7,7 +7,7 @@
 import { Conv2dBackwardWeight } from "./generated";
 import { MR, NR, tile } from "./gemm";
 import { workspace } from "./runtime";
-import { BUFFER_BYTES, Grid, MAX_TILES, placeTiles, startOf, TABLE_BYTES, transformColumns, transformRows, ZERO_BYTES } from "./winograd-tiles";
+import { BUFFER_BYTES, Grid, MAX_TILES, placeTiles, TABLE_BYTES, transformChannelRows, transformColumns, ZERO_BYTES } from "./winograd-tiles";
 import { weightGradientTransform } from "./winograd-transforms";
 
 /** Most channels of a block; sums of a unit, and units that there shall be; tiles of a part, and most parts for its sake. */
@@ -65,11 +65,8 @@ function transformTiles(g: Grid, first: i32, count: i32, c0: i32, channels: i32,
       if (c + i < channels) transformColumns(table, runs, g.reach, (<usize>(c0 + c + i)) * plane, shift, workspace + ZEROS);
       else memory.fill(buffers + shift, 0, BUFFER_BYTES);
     }
-    let out = to + (<usize>(c / lanes * count)) * bytes + ((<usize>(c & (lanes - 1))) << 2);
-    for (let t = 0; t < count; t++, out += bytes) {
-      const s = startOf(table, t);
-      transformRows(g.reach, s, s + BUFFER_BYTES, s + 2 * BUFFER_BYTES, s + 3 * BUFFER_BYTES, row, rows, out, step);
-    }
+    const out = to + (<usize>(c / lanes * count)) * bytes + ((<usize>(c & (lanes - 1))) << 2);
+    transformChannelRows(table, runs, g.reach, row, rows, out, bytes, step);
   }
 }
 
