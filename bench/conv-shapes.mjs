@@ -1,7 +1,8 @@
 // Convolutions of 3 × 3, direct and by Winograd's algorithm, in all three directions: `node bench/conv-shapes.mjs`.
 // Prints milliseconds of both, GFLOP/s of the direct count of operations, and the largest error of both against float64,
 // relative to the largest result. --rounds N (default 15), --threads N (default 2), --shapes 32x32@32,64x64@16 (default: those
-// of the VGG of the training step and some others), --errors (computes those alone), --json.
+// of the VGG of the training step and some others), --json. Builds the kernels first if they have changed.
+import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -17,6 +18,13 @@ const DIRECTIONS = ["conv2d", "conv2dBackwardInput", "conv2dBackwardWeight"];
 /** Multiplications of a timed call are about those of 64 images of 64 → 64 channels, 16 × 16 pixels. */
 const MULTIPLICATIONS = 6e8;
 
+/** The planner's source, changed so that it always chooses the direct sums. */
+function neverWinograd(source) {
+  const changed = source.replace("return is3x3 &&", "return false && is3x3 &&");
+  if (changed === source) throw new Error("conv-shapes: suitsWinograd in schedule-winograd.ts is not as expected");
+  return changed;
+}
+
 /** The sources of the engine as JavaScript in a folder of their own, where the planner may be told to choose the direct sums. */
 function transpileEngine(folder, isDirect) {
   for (const part of ["core", "engine"]) {
@@ -25,7 +33,7 @@ function transpileEngine(folder, isDirect) {
       if (/\.(wasm|js)$/.test(name)) cpSync(at("src", part, name), to);
       if (!name.endsWith(".ts")) continue;
       let source = readFileSync(at("src", part, name), "utf8");
-      if (isDirect && name.endsWith("schedule-winograd.ts")) source = source.replace("return is3x3 &&", "return false && is3x3 &&");
+      if (isDirect && name.endsWith("schedule-winograd.ts")) source = neverWinograd(source);
       const { outputText } = ts.transpileModule(source, { compilerOptions: { module: "esnext", target: "es2022" } });
       mkdirSync(dirname(to), { recursive: true });
       writeFileSync(to.replace(/\.ts$/, ".js"), outputText);
@@ -38,7 +46,24 @@ function transpileEngine(folder, isDirect) {
 function geometry(text, images) {
   const [ci, co, side] = text.split(/[x@]/).map(Number);
   const n = images ?? Math.max(1, Math.round(MULTIPLICATIONS / (ci * co * side * side * 9)));
-  const size = { n, ci, h: side, w: side, co, kh: 3, kw: 3, sh: 1, sw: 1, ph: 1, pw: 1, dh: 1, dw: 1, groups: 1, oh: side, ow: side };
+  const size = {
+    n,
+    ci,
+    h: side,
+    w: side,
+    co,
+    kh: 3,
+    kw: 3,
+    sh: 1,
+    sw: 1,
+    ph: 1,
+    pw: 1,
+    dh: 1,
+    dw: 1,
+    groups: 1,
+    oh: side,
+    ow: side,
+  };
   return { text, size, x: n * ci * side * side, y: n * co * side * side, weight: ci * co * 9 };
 }
 
@@ -71,7 +96,9 @@ function callOf(backend, kernel, { size, x, y, weight }) {
       backend.flush();
     },
     result: () => backend.read(args[names.at(-1)]),
-    release: () => names.forEach((name) => args[name] && backend.release(args[name])),
+    release() {
+      for (const name of names) if (args[name]) backend.release(args[name]);
+    },
   };
 }
 
@@ -102,15 +129,37 @@ function errors(backends, reference, kernel, shape) {
   return backends.map((backend) => read(backend).reduce((worst, v, i) => Math.max(worst, Math.abs(v - want[i])), 0) / largest);
 }
 
+/** A row of the table. Errors are measured on one image, as float64 takes its time. */
+function measure(text, kernel, backends, reference, rounds) {
+  const shape = geometry(text);
+  const calls = backends.map((backend) => callOf(backend, kernel, shape));
+  const [direct, winograd] = fastest(calls, rounds);
+  for (const call of calls) call.release();
+  const [errorDirect, errorWinograd] = errors(backends, reference, kernel, geometry(text, 1));
+  const rate = (ms) => Math.round((2 * shape.y * shape.size.ci * 9) / ms / 1e6);
+  return {
+    shape: text,
+    images: shape.size.n,
+    kernel,
+    "direct ms": Number(direct.toFixed(2)),
+    "winograd ms": Number(winograd.toFixed(2)),
+    "direct GFLOP/s": rate(direct),
+    "winograd GFLOP/s": rate(winograd),
+    "direct error": errorDirect.toExponential(1),
+    "winograd error": errorWinograd.toExponential(1),
+  };
+}
+
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "15" },
     threads: { type: "string", default: "2" },
     shapes: { type: "string", default: SHAPES },
-    errors: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
+const threads = Number(values.threads);
+execFileSync(process.execPath, [at("scripts/build-kernels.mjs")], { stdio: "inherit" });
 const folder = mkdtempSync(join(tmpdir(), "conv-shapes-"));
 const backends = [];
 try {
@@ -119,33 +168,16 @@ try {
     transpileEngine(join(folder, how), how === "direct");
     const load = (path) => import(pathToFileURL(join(folder, how, path)).href);
     const { createWasmBackend } = await load("engine/wasm/backend.js");
-    backends.push(await createWasmBackend({ threads: Number(values.threads) }));
+    backends.push(await createWasmBackend({ threads }));
     reference = new (await load("engine/reference/backend.js")).ReferenceBackend();
   }
-  const rows = [];
-  for (const text of values.shapes.split(",")) {
-    for (const kernel of DIRECTIONS) {
-      const shape = geometry(text);
-      const row = { shape: text, images: shape.size.n, kernel };
-      if (!values.errors) {
-        const calls = backends.map((backend) => callOf(backend, kernel, shape));
-        const [direct, winograd] = fastest(calls, Number(values.rounds));
-        calls.forEach((call) => call.release());
-        const rate = (ms) => Math.round((2 * shape.y * shape.size.ci * 9) / ms / 1e6);
-        Object.assign(row, { direct: +direct.toFixed(2), winograd: +winograd.toFixed(2) });
-        Object.assign(row, { "GFLOP/s direct": rate(direct), "GFLOP/s winograd": rate(winograd) });
-      } else {
-        const [direct, winograd] = errors(backends, reference, kernel, geometry(text, 2));
-        Object.assign(row, { "error direct": direct.toExponential(1), "error winograd": winograd.toExponential(1) });
-      }
-      rows.push(row);
-    }
-  }
+  const rows = values.shapes
+    .split(",")
+    .flatMap((text) => DIRECTIONS.map((kernel) => measure(text, kernel, backends, reference, Number(values.rounds))));
   const { processor } = machine();
-  const header = { processor, node: process.version, threads: Number(values.threads) };
-  if (values.json) console.log(JSON.stringify({ ...header, rows }, null, 2));
+  if (values.json) console.log(JSON.stringify({ processor, node: process.version, threads, rows }, null, 2));
   else {
-    console.log(`${processor}, Node ${process.version}, ${values.threads} threads`);
+    console.log(`${processor}, Node ${process.version}, ${threads} threads`);
     console.table(rows);
   }
 } finally {

@@ -19,6 +19,10 @@ import { outputTransform, weightTransform } from "./winograd-transforms";
 
 /** Most input channels that are summed in one product; the results of further ones are added to the output. */
 const CHUNK: i32 = 128;
+/** Outputs go in so many groups where there is one panel only, or few panels and so many weights that it matters how often they are read. */
+const GROUPS: i32 = 8;
+const WIDE: i32 = 65536;
+const FEW_PANELS: i32 = 32;
 /** Bytes of the workspace that hold transformed tiles. */
 const TILE_BYTES: usize = 448 << 10;
 
@@ -36,23 +40,29 @@ const TILE_BYTES: usize = 448 << 10;
 
 // ---- weights -----------------------------------------------------------------------------------------------------
 
-/** Strips [from, to) of transformed weights as [chunk][strip][36][inputs][MR]; weights of outputs lie `lane`, of inputs `next` numbers apart. */
-function packWeights(weight: usize, inputs: i32, outputs: i32, lane: i32, next: i32, flip: bool, to: usize, from: i32, until: i32): void {
+/** Address of a strip in packed weights [chunk][strip][36][kc inputs][MR], for the chunk from c0 on. */
+@inline function stripAt(weights: usize, c0: i32, kc: i32, strips: i32, strip: i32): usize {
+  return weights + ((<usize>c0) * (<usize>strips) + (<usize>strip) * (<usize>kc)) * 36 * MR * 4;
+}
+
+/** Packs strips [from, until); weights of neighbouring outputs lie `lane`, of inputs `next` numbers apart; `run` inputs are taken at a time. */
+function packWeights(weight: usize, inputs: i32, outputs: i32, lane: i32, next: i32, flip: bool, run: i32, to: usize, from: i32, until: i32): void {
   const strips = (outputs + MR - 1) / MR, chunk = chunkOf(inputs), taps = workspace + SUMS, between = taps + 144;
-  for (let strip = from; strip < until; strip++) {
-    const lanes = min(MR, outputs - strip * MR), base = at(weight, strip * MR * lane);
-    for (let c0 = 0; c0 < inputs; c0 += chunk) {
-      const kc = min(chunk, inputs - c0), step = (<usize>kc) << 4;
-      let out = to + (((<usize>c0) * (<usize>strips) + (<usize>strip) * (<usize>kc)) * 36 * MR << 2);
-      for (let c = c0; c < c0 + kc; c++, out += 16) {
-        const source = at(base, c * next);
-        for (let t = 0; t < 9; t++) {
-          for (let i = 0; i < MR; i++) {
-            store<f32>(at(taps, t * MR + i), i < lanes ? load<f32>(at(source, i * lane + (flip ? 8 - t : t))) : 0);
+  for (let c0 = 0; c0 < inputs; c0 += chunk) {
+    const kc = min(chunk, inputs - c0), step = (<usize>kc) << 4;
+    for (let c1 = 0; c1 < kc; c1 += run) {
+      for (let strip = from; strip < until; strip++) {
+        const lanes = min(MR, outputs - strip * MR), base = at(weight, strip * MR * lane);
+        for (let c = c1; c < min(kc, c1 + run); c++) {
+          const source = at(base, (c0 + c) * next), out = stripAt(to, c0, kc, strips, strip) + ((<usize>c) << 4);
+          for (let t = 0; t < 9; t++) {
+            for (let i = 0; i < MR; i++) {
+              store<f32>(at(taps, t * MR + i), i < lanes ? load<f32>(at(source, i * lane + (flip ? 8 - t : t))) : 0);
+            }
           }
+          for (let j: usize = 0; j < 3; j++) weightTransform(taps + 16 * j, 48, between + 16 * j, 48);
+          for (let i: usize = 0; i < 6; i++) weightTransform(between + 48 * i, 16, out + 6 * i * step, step);
         }
-        for (let j: usize = 0; j < 3; j++) weightTransform(taps + 16 * j, 48, between + 16 * j, 48);
-        for (let i: usize = 0; i < 6; i++) weightTransform(between + 48 * i, 16, out + 6 * i * step, step);
       }
     }
   }
@@ -60,12 +70,12 @@ function packWeights(weight: usize, inputs: i32, outputs: i32, lane: i32, next: 
 
 /** Unit: a strip of MR output channels. */
 export function conv2dWinogradPack(a: Conv2d, from: i32, to: i32): void {
-  packWeights(a.weight, a.ci, a.co, a.ci * 9, 9, false, a.scratch, from, to);
+  packWeights(a.weight, a.ci, a.co, a.ci * 9, 9, false, CHUNK, a.scratch, from, to);
 }
 
-/** Unit: a strip of MR input channels. The weights are turned by half a turn. */
+/** Unit: a strip of MR input channels, whose weights lie side by side. They are turned by half a turn. */
 export function conv2dBackwardInputWinogradPack(a: Conv2dBackwardInput, from: i32, to: i32): void {
-  packWeights(a.weight, a.co, a.ci, 9, a.ci * 9, true, a.scratch, from, to);
+  packWeights(a.weight, a.co, a.ci, 9, a.ci * 9, true, 4, a.scratch, from, to);
 }
 
 // ---- tiles -------------------------------------------------------------------------------------------------------
@@ -105,7 +115,7 @@ function transformTiles(p: Plan, c0: i32, kc: i32, count: i32, runs: i32, step: 
 
 /** Products of a strip with all panels at each of the 36 positions. */
 function multiplyStrip(kc: i32, panels: i32, strip: usize, tiles: usize, step: usize): void {
-  const stride = (<usize>panels) << 5, next = ((<usize>kc) << 4);
+  const stride = (<usize>panels) << 5, next = (<usize>kc) << 4;
   let sums = workspace + SUMS;
   for (let position = 0; position < 36; position++, strip += next, tiles += step, sums += 3 * stride) {
     let b = tiles;
@@ -177,28 +187,25 @@ function storeTiles(p: Plan, sums: usize, step: usize, tile: i32, count: i32, pl
   }
 }
 
-/** Unit: a panel of NR tiles. */
-function convolve(p: Plan, from: i32, to: i32): void {
+/** Strips [strip0, strip1) of outputs for panels [from, to) of tiles. */
+function convolve(p: Plan, strip0: i32, strip1: i32, from: i32, to: i32): void {
   const inputs = p.channels, chunk = chunkOf(inputs), strips = (p.outChannels + MR - 1) / MR;
   const total = p.images * p.tileRows * p.tileColumns, most = max(1, min(MAX_TILES / NR, <i32>(TILE_BYTES / ((<usize>chunk) * 36 * NR * 4 + 36 * 64))));
   const plane = ((<usize>p.oh) * (<usize>p.ow)) << 2;
-  memory.fill(workspace + ZEROS, 0, ZERO_BYTES);
-  for (let unit = from; unit < to; unit += most) {
-    const first = unit * NR, panels = min(most, to - unit), count = min(panels * NR, total - first);
+  for (let panel = from; panel < to; panel += most) {
+    const first = panel * NR, panels = min(most, to - panel), count = min(panels * NR, total - first);
     const runs = placeTiles(p, first, count, workspace + TABLE, workspace + BUFFER, 1);
     placeTargets(p, first, count);
     for (let c0 = 0; c0 < inputs; c0 += chunk) {
-      // A cache line more than the panels take, so that the 36 positions do not fall on the same lines of the cache.
+      // A cache line more than the panels take, so that the 36 positions do not all fall on the same lines of the cache.
       const kc = min(chunk, inputs - c0), step = (((<usize>panels) * (<usize>kc)) << 5) + 64;
       transformTiles(p, c0, kc, count, runs, step);
-      for (let strip = 0; strip < strips; strip++) {
-        const a = p.weights + (((<usize>c0) * (<usize>strips) + (<usize>strip) * (<usize>kc)) * 36 * MR << 2);
-        multiplyStrip(kc, panels, a, workspace + TILES, step);
+      for (let strip = strip0; strip < strip1; strip++) {
+        multiplyStrip(kc, panels, stripAt(p.weights, c0, kc, strips, strip), workspace + TILES, step);
         for (let i = 0; i < min(MR, p.outChannels - strip * MR); i++) {
           const channel = strip * MR + i, bias = p.bias && c0 == 0 ? v128.load32_splat(at(p.bias, channel)) : f32x4.splat(0);
           for (let tile = 0; tile < count; tile += 4) {
-            const sums = workspace + SUMS + (((<usize>(i * panels * NR + tile))) << 2);
-            storeTiles(p, sums, ((<usize>panels) << 5) * MR, tile, count, (<usize>channel) * plane, bias, c0 > 0);
+            storeTiles(p, at(workspace + SUMS, i * panels * NR + tile), ((<usize>panels) << 5) * MR, tile, count, (<usize>channel) * plane, bias, c0 > 0);
           }
         }
       }
@@ -206,10 +213,21 @@ function convolve(p: Plan, from: i32, to: i32): void {
   }
 }
 
-function setTiles(p: Plan): void {
+/** Unit: a panel of NR tiles for one group of strips; groups are outermost (also in src/engine/wasm/schedule-winograd.ts). */
+function convolveUnits(p: Plan, from: i32, to: i32): void {
   p.tileRows = (p.oh + 3) >> 2;
   p.tileColumns = (p.ow + 3) >> 2;
   p.reach = 6;
+  memory.fill(workspace + ZEROS, 0, ZERO_BYTES);
+  const strips = (p.outChannels + MR - 1) / MR, panels = (p.images * p.tileRows * p.tileColumns + NR - 1) / NR;
+  const isWide = p.channels * p.outChannels >= WIDE, groups = panels == 1 || (isWide && panels < FEW_PANELS) ? min(GROUPS, strips) : 1;
+  for (let unit = from; unit < to; ) {
+    // Whole groups go together, so that tiles are transformed once.
+    const group = unit / panels, panel = unit % panels, whole = panel == 0 ? (to - unit) / panels : 0;
+    const end = whole > 0 ? panels : min(panels, panel + to - unit), next = group + max(1, whole);
+    convolve(p, strips * group / groups, strips * next / groups, panel, end);
+    unit = next * panels - panels + end;
+  }
 }
 
 export function conv2dWinograd(a: Conv2d, from: i32, to: i32): void {
@@ -217,8 +235,7 @@ export function conv2dWinograd(a: Conv2d, from: i32, to: i32): void {
   p.x = a.x; p.y = a.y; p.bias = a.bias; p.weights = a.scratch; p.images = a.n;
   p.channels = a.ci; p.h = a.h; p.w = a.w; p.outChannels = a.co; p.oh = a.oh; p.ow = a.ow;
   p.pad = a.ph; p.padW = a.pw;
-  setTiles(p);
-  convolve(p, from, to);
+  convolveUnits(p, from, to);
 }
 
 export function conv2dBackwardInputWinograd(a: Conv2dBackwardInput, from: i32, to: i32): void {
@@ -226,6 +243,5 @@ export function conv2dBackwardInputWinograd(a: Conv2dBackwardInput, from: i32, t
   p.x = a.dy; p.y = a.dx; p.bias = 0; p.weights = a.scratch; p.images = a.n;
   p.channels = a.co; p.h = a.oh; p.w = a.ow; p.outChannels = a.ci; p.oh = a.h; p.ow = a.w;
   p.pad = 2 - a.ph; p.padW = 2 - a.pw;
-  setTiles(p);
-  convolve(p, from, to);
+  convolveUnits(p, from, to);
 }

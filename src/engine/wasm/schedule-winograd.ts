@@ -9,7 +9,7 @@ const POSITIONS = 36;
 const MR = 4;
 const NR = 8;
 /** Fewest channels with which the products outweigh the transforms. */
-const MIN_CHANNELS = 16;
+const MIN_CHANNELS = 8;
 const NOTHING: Work = { units: 0, grain: 1 };
 
 const tilesOf = (h: number, w: number): number => Math.ceil(h / 4) * Math.ceil(w / 4);
@@ -17,22 +17,29 @@ const upTo = (x: number, step: number): number => Math.ceil(x / step) * step;
 
 /**
  * Whether Winograd's algorithm is used, for images of h × w pixels computed by 3 × 3 weights. It multiplies 36 numbers per tile
- * where the direct sum takes 9 per pixel, so tiles must not be mostly empty.
+ * where the direct sum takes 9 per pixel, so tiles must not be mostly empty: `most` multiplications per pixel are worth it.
  */
-export function suitsWinograd(a: Geometry, h: number, w: number): boolean {
+export function suitsWinograd(a: Geometry, h: number, w: number, most: number): boolean {
   const is3x3 = a.kh === 3 && a.kw === 3 && a.sh === 1 && a.sw === 1 && a.dh === 1 && a.dw === 1 && a.groups === 1;
-  return is3x3 && Math.min(a.ci, a.co) >= MIN_CHANNELS && POSITIONS * tilesOf(h, w) <= 6 * h * w;
+  return is3x3 && Math.min(a.ci, a.co) >= MIN_CHANNELS && POSITIONS * tilesOf(h, w) <= most * h * w;
 }
+
+/** Groups of strips; also in kernels/winograd.ts. */
+const GROUPS = 8;
+const WIDE = 65536;
+const FEW_PANELS = 32;
 
 /** Phases of a convolution `from` input channels `to` output channels: none of the direct ones, strips of weights, panels of tiles. */
 export function winogradConvolution(a: Geometry, from: number, to: number, h: number, w: number): Plan {
   const strips = Math.ceil(to / MR);
+  const panels = Math.ceil((a.n * tilesOf(h, w)) / NR);
+  const isGrouped = panels === 1 || (from * to >= WIDE && panels < FEW_PANELS);
   return {
     work: [
       NOTHING,
       NOTHING,
       { units: strips, grain: 1 },
-      { units: Math.ceil((a.n * tilesOf(h, w)) / NR), grain: 1 },
+      { units: panels * (isGrouped ? Math.min(GROUPS, strips) : 1), grain: 1 },
     ],
     scratch: strips * MR * from * POSITIONS * 4,
   };

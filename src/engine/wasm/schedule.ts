@@ -69,7 +69,7 @@ type Geometry = Omit<Args<"conv2d">, "x" | "weight" | "bias" | "y">;
 
 /** Strips of packed weights, then panels of pixels; `from` and `to` are the channels that are summed over and computed. */
 function convolution(a: Geometry, from: number, to: number, h: number, w: number): Plan {
-  if (suitsWinograd(a, h, w)) return winogradConvolution(a, from, to, h, w);
+  if (suitsWinograd(a, h, w, 6)) return winogradConvolution(a, from, to, h, w);
   const pixels = h * w;
   const strips = Math.ceil(to / a.groups / MR) * a.groups;
   const k = a.kh * a.kw * (from / a.groups);
@@ -122,7 +122,7 @@ const planners: Planners = {
   matmul,
   conv2d: (a) => convolution(a, a.ci, a.co, a.oh, a.ow),
   conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h, a.w),
-  conv2dBackwardWeight: (a) => (suitsWinograd(a, a.oh, a.ow) ? winogradWeights(a) : single(a.ci * a.kh * a.kw, 4)),
+  conv2dBackwardWeight: (a) => (suitsWinograd(a, a.oh, a.ow, 9) ? winogradWeights(a) : single(a.ci * a.kh * a.kw, 4)),
   depthWindows: (a) => rows(a.n * a.od * a.c, a.kd * a.s),
   depthWindowsBackward: (a) => rows(a.n * a.c * a.d, a.kd * a.s),
   batchNormTrain: channels,
