@@ -42,10 +42,10 @@ const TILE_BYTES: i32 = 400 << 10;
 
 function cutOf(a: Conv2dBackwardWeight): Cut {
   const cut = changetype<Cut>(workspace + CUT);
-  cut.out = (min(BLOCK, a.co) + MR - 1) & -MR;
-  cut.in = (min(BLOCK, a.ci) + NR - 1) & -NR;
   cut.outBlocks = (a.co + BLOCK - 1) / BLOCK;
   cut.inBlocks = (a.ci + BLOCK - 1) / BLOCK;
+  cut.out = (a.co + cut.outBlocks * MR - 1) / (cut.outBlocks * MR) * MR;
+  cut.in = (a.ci + cut.inBlocks * NR - 1) / (cut.inBlocks * NR) * NR;
   const rows = UNIT_SUMS / (cut.out * cut.in);
   cut.rows = rows >= 6 ? 6 : rows >= 3 ? 3 : max(1, rows);
   cut.tiles = a.n * ((a.oh + 3) >> 2) * ((a.ow + 3) >> 2);
@@ -102,13 +102,13 @@ export function conv2dBackwardWeightWinograd(a: Conv2dBackwardWeight, from: i32,
   for (let unit = from; unit < to; unit++) {
     const row = (unit % groups) * cut.rows, block = (unit / groups) % blocks, part = unit / groups / blocks;
     const first = <i32>(<i64>cut.tiles * part / cut.parts), end = <i32>(<i64>cut.tiles * (part + 1) / cut.parts);
-    const c0 = (block % cut.inBlocks) * BLOCK, o0 = (block / cut.inBlocks) * BLOCK;
+    const c0 = (block % cut.inBlocks) * cut.in, o0 = (block / cut.inBlocks) * cut.out;
     const sums = sumsOf(a, cut, part, block) + ((<usize>(row * 6 * cut.out * cut.in)) << 2);
     for (let t = first; t < end; t += most) {
       const count = min(most, end - t), v = workspace + TILES, vStep = ((<usize>(count * cut.in)) << 2) + 64;
       const d = v + (<usize>(6 * cut.rows)) * vStep, dStep = ((<usize>(count * cut.out)) << 2) + 64;
-      transformTiles(x, t, count, c0, min(BLOCK, a.ci - c0), cut.in, NR, row, cut.rows, v, vStep);
-      transformTiles(dy, t, count, o0, min(BLOCK, a.co - o0), cut.out, MR, row, cut.rows, d, dStep);
+      transformTiles(x, t, count, c0, min(cut.in, a.ci - c0), cut.in, NR, row, cut.rows, v, vStep);
+      transformTiles(dy, t, count, o0, min(cut.out, a.co - o0), cut.out, MR, row, cut.rows, d, dStep);
       addProducts(cut, count, v, vStep, d, dStep, sums, t == first);
     }
   }
@@ -135,7 +135,7 @@ export function conv2dBackwardWeightWinogradJoin(a: Conv2dBackwardWeight, from: 
   const partBytes = ((<usize>blocks) * 36 * (<usize>size)) << 2, step = (<usize>size) << 2;
   for (let unit = from; unit < to; unit++) {
     const block = unit / tiles, strip = (unit % tiles) / (cut.in / NR), panel = unit % (cut.in / NR);
-    const o0 = (block / cut.inBlocks) * BLOCK + strip * MR, c0 = (block % cut.inBlocks) * BLOCK + panel * NR;
+    const o0 = (block / cut.inBlocks) * cut.out + strip * MR, c0 = (block % cut.inBlocks) * cut.in + panel * NR;
     const sums = sumsOf(a, cut, 0, block) + (<usize>(unit % tiles)) * (MR * NR * 4);
     for (let o = o0; o < min(a.co, o0 + MR); o++) {
       for (let c = c0; c < min(a.ci, c0 + NR); c += 4) {

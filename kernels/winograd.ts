@@ -8,8 +8,9 @@
 import { Conv2d, Conv2dBackwardInput } from "./generated";
 import { madd, MR, NR } from "./gemm";
 import { workspace } from "./runtime";
+import { chunkOf, stripAt } from "./winograd-pack";
 import { BUFFER_BYTES, Grid, MAX_TILES, placeTiles, startOf, TABLE_BYTES, transformColumns, transformRows, ZERO_BYTES } from "./winograd-tiles";
-import { outputTransform, weightTransform } from "./winograd-transforms";
+import { outputTransform } from "./winograd-transforms";
 
 /** A convolution seen from its output. Lives in the workspace. */
 @unmanaged class Plan extends Grid {
@@ -17,8 +18,6 @@ import { outputTransform, weightTransform } from "./winograd-transforms";
   images: i32; outChannels: i32; oh: i32; ow: i32;
 }
 
-/** Most input channels that are summed in one product; the results of further ones are added to the output. */
-const CHUNK: i32 = 128;
 /** Outputs go in so many groups where there is one panel only, or few panels and so many weights that it matters how often they are read. */
 const GROUPS: i32 = 8;
 const WIDE: i32 = 65536;
@@ -27,7 +26,7 @@ const FEW_PANELS: i32 = 32;
 const TILE_BYTES: usize = 448 << 10;
 
 @inline const PLAN: usize = 0;
-@inline const BETWEEN: usize = 256;                    // between the two passes of a transform: up to 6 × 3 or 4 × 6 vectors
+@inline const BETWEEN: usize = 256;                    // between the two passes of an output's transform: 4 × 6 vectors
 @inline const SPARE: usize = 768;                      // four tiles of an output
 @inline const TARGETS: usize = 1024;                   // of each tile: its place in y, and how many rows and columns exist
 @inline const TABLE: usize = TARGETS + 64 * 12;
@@ -38,53 +37,7 @@ const TILE_BYTES: usize = 448 << 10;
 
 @inline function at(base: usize, i: i32): usize { return base + ((<usize>i) << 2); }
 
-// ---- weights -----------------------------------------------------------------------------------------------------
-
-/** Address of a strip in packed weights [chunk][strip][36][kc inputs][MR], for the chunk from c0 on. */
-@inline function stripAt(weights: usize, c0: i32, kc: i32, strips: i32, strip: i32): usize {
-  return weights + ((<usize>c0) * (<usize>strips) + (<usize>strip) * (<usize>kc)) * 36 * MR * 4;
-}
-
-/** Packs strips [from, until); weights of neighbouring outputs lie `lane`, of inputs `next` numbers apart; `run` inputs are taken at a time. */
-function packWeights(weight: usize, inputs: i32, outputs: i32, lane: i32, next: i32, flip: bool, run: i32, to: usize, from: i32, until: i32): void {
-  const strips = (outputs + MR - 1) / MR, chunk = chunkOf(inputs), taps = workspace + SUMS, between = taps + 144;
-  for (let c0 = 0; c0 < inputs; c0 += chunk) {
-    const kc = min(chunk, inputs - c0), step = (<usize>kc) << 4;
-    for (let c1 = 0; c1 < kc; c1 += run) {
-      for (let strip = from; strip < until; strip++) {
-        const lanes = min(MR, outputs - strip * MR), base = at(weight, strip * MR * lane);
-        for (let c = c1; c < min(kc, c1 + run); c++) {
-          const source = at(base, (c0 + c) * next), out = stripAt(to, c0, kc, strips, strip) + ((<usize>c) << 4);
-          for (let t = 0; t < 9; t++) {
-            for (let i = 0; i < MR; i++) {
-              store<f32>(at(taps, t * MR + i), i < lanes ? load<f32>(at(source, i * lane + (flip ? 8 - t : t))) : 0);
-            }
-          }
-          for (let j: usize = 0; j < 3; j++) weightTransform(taps + 16 * j, 48, between + 16 * j, 48);
-          for (let i: usize = 0; i < 6; i++) weightTransform(between + 48 * i, 16, out + 6 * i * step, step);
-        }
-      }
-    }
-  }
-}
-
-/** Unit: a strip of MR output channels. */
-export function conv2dWinogradPack(a: Conv2d, from: i32, to: i32): void {
-  packWeights(a.weight, a.ci, a.co, a.ci * 9, 9, false, CHUNK, a.scratch, from, to);
-}
-
-/** Unit: a strip of MR input channels, whose weights lie side by side. They are turned by half a turn. */
-export function conv2dBackwardInputWinogradPack(a: Conv2dBackwardInput, from: i32, to: i32): void {
-  packWeights(a.weight, a.co, a.ci, 9, a.ci * 9, true, 4, a.scratch, from, to);
-}
-
 // ---- tiles -------------------------------------------------------------------------------------------------------
-
-/** Input channels that go together: at most CHUNK, of about equal size. */
-function chunkOf(inputs: i32): i32 {
-  const chunks = (inputs + CHUNK - 1) / CHUNK;
-  return (inputs + chunks - 1) / max(1, chunks);
-}
 
 /** Where the tiles of a block go in channel 0 of the output. */
 function placeTargets(p: Plan, first: i32, count: i32): void {

@@ -111,7 +111,7 @@ describe("the choice of Winograd's algorithm", () => {
 });
 
 describe("Winograd's convolutions are within 1e-5 of float64, relative to the largest result", () => {
-  const shapes = [geometry(2, 32, 32, 16), geometry(2, 64, 128, 8), geometry(1, 512, 512, 5), geometry(1, 512, 16, 12, 9, 2)];
+  const shapes = [geometry(2, 32, 32, 16), geometry(2, 64, 128, 8), geometry(1, 512, 48, 7), geometry(1, 48, 512, 9, 6, 2)];
   const cases = shapes.flatMap((g) => directions.map((direction) => [direction, g] as const));
 
   it.each(cases.map(([direction, g]) => ({ direction, g, ...g })))(

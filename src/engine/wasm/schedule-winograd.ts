@@ -55,9 +55,11 @@ const MAX_TILES = 64;
 
 /** Phases: none of the direct ones, (part of the tiles, block of channels, rows of positions), tiles of weights. */
 export function winogradWeights(a: Geometry): Plan {
-  const out = upTo(Math.min(BLOCK, a.co), MR);
-  const into = upTo(Math.min(BLOCK, a.ci), NR);
-  const blocks = Math.ceil(a.co / BLOCK) * Math.ceil(a.ci / BLOCK);
+  const outBlocks = Math.ceil(a.co / BLOCK);
+  const inBlocks = Math.ceil(a.ci / BLOCK);
+  const blocks = outBlocks * inBlocks;
+  const out = upTo(a.co / outBlocks, MR);
+  const into = upTo(a.ci / inBlocks, NR);
   const fit = Math.floor(UNIT_SUMS / (out * into));
   const rows = fit >= 6 ? 6 : fit >= 3 ? 3 : Math.max(1, fit);
   const tiles = a.n * tilesOf(a.oh, a.ow);
