@@ -1,7 +1,7 @@
 import { Random } from "../../src/core/random.js";
 import type { Backend, HostArray } from "../../src/engine/backend.js";
 import { withBackend } from "../../src/engine/current.js";
-import { noGrad, ops, type Tensor, tensor, tidy } from "../../src/index.js";
+import { compile, noGrad, ops, type Tensor, tensor, tidy } from "../../src/index.js";
 
 /** Parameters and running statistics of a small network: convolution, batch norm, ReLU, max pooling, linear. */
 export interface Network {
@@ -53,27 +53,38 @@ export function forward(network: Network, x: Tensor, training: boolean, fused = 
 }
 
 /** Trains on a backend by plain SGD; returns the last loss, the parameters and the running statistics. */
-export function train(backend: Backend, steps: number, batch: number, fused = false): Record<string, HostArray> {
+export function train(
+  backend: Backend,
+  steps: number,
+  batch: number,
+  fused = false,
+  isCompiled = false,
+): Record<string, HostArray> {
   return withBackend(backend, () => {
     const network = makeNetwork();
     const { images, labels } = makeImages(batch);
     const x = tensor(images, imageShape(batch));
+    const target = tensor(labels);
+    const step = () => {
+      const y = ops.crossEntropy(forward(network, x, true, fused), target);
+      y.backward();
+      for (const p of Object.values(network.parameters)) {
+        const next = noGrad(() => p.sub(p.grad!.mul(0.01)));
+        backend.call("copy", { x: next.storage, y: p.storage, n: p.size });
+        p.grad = null;
+      }
+      return y;
+    };
+    const run = isCompiled ? compile(step) : step;
     let loss: HostArray = new Float32Array(0);
-    for (let step = 0; step < steps; step++) {
+    for (let i = 0; i < steps; i++) {
       tidy(() => {
-        const y = ops.crossEntropy(forward(network, x, true, fused), labels);
-        y.backward();
-        for (const p of Object.values(network.parameters)) {
-          const next = noGrad(() => p.sub(p.grad!.mul(0.01)));
-          backend.call("copy", { x: next.storage, y: p.storage, n: p.size });
-          p.grad = null;
-        }
-        loss = y.data();
+        loss = run().data();
       });
     }
     const { parameters, ...statistics } = network;
     const state = Object.entries({ ...parameters, ...statistics }).map(([name, t]) => [name, t.data()] as const);
-    for (const t of [x, ...Object.values(parameters), ...Object.values(statistics)]) t.dispose();
+    for (const t of [x, target, ...Object.values(parameters), ...Object.values(statistics)]) t.dispose();
     return { loss, ...Object.fromEntries(state) };
   });
 }

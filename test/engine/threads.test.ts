@@ -21,14 +21,16 @@ const STEPS = 8;
 const BATCH = 19;
 
 describe.each([{ deterministic: false }, { deterministic: true }])("with %o", ({ deterministic }) => {
-  test("training gives the same bits with 1, 2, 3 and 8 threads, fused and composed: loss, parameters and running statistics", async () => {
+  test("training gives the same bits with 1, 2, 3 and 8 threads, eager and compiled, fused and composed: loss, parameters and running statistics", async () => {
     const want = train(await open({ threads: 1, deterministic }), STEPS, BATCH);
     const none = Object.keys(want).map((name) => [name, null]);
     for (const threads of [1, 2, 3, 8]) {
       const backend = await open({ threads, deterministic });
       for (const fused of [false, true]) {
-        const got = train(backend, STEPS, BATCH, fused);
-        expect(Object.keys(want).map((name) => [name, bitDifference(got[name]!, want[name]!)])).toEqual(none);
+        for (const isCompiled of [false, true]) {
+          const got = train(backend, STEPS, BATCH, fused, isCompiled);
+          expect(Object.keys(want).map((name) => [name, bitDifference(got[name]!, want[name]!)])).toEqual(none);
+        }
       }
       backend.dispose();
     }

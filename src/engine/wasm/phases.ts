@@ -6,9 +6,20 @@ import type { KernelName } from "../kernels.js";
  */
 export const phases: { readonly [K in KernelName]?: readonly string[] } = {
   matmul: ["matmulPack", "matmul"],
-  conv2d: ["conv2dPack", "conv2d", "conv2dDirect"],
-  conv2dBackwardInput: ["conv2dBackwardInputPack", "conv2dBackwardInput", "conv2dBackwardInputDirect"],
-  conv2dBackwardWeight: ["conv2dBackwardWeight", "conv2dBackwardWeightDirect"],
+  conv2d: ["conv2dPack", "conv2d", "conv2dWinogradPack", "conv2dWinograd", "conv2dDirect"],
+  conv2dBackwardInput: [
+    "conv2dBackwardInputPack",
+    "conv2dBackwardInput",
+    "conv2dBackwardInputWinogradPack",
+    "conv2dBackwardInputWinograd",
+    "conv2dBackwardInputDirect",
+  ],
+  conv2dBackwardWeight: [
+    "conv2dBackwardWeight",
+    "conv2dBackwardWeightWinograd",
+    "conv2dBackwardWeightWinogradJoin",
+    "conv2dBackwardWeightDirect",
+  ],
   reduce: ["reducePart", "reduce"],
   addSquares: ["addSquaresPart", "addSquares"],
   rowNormBackward: ["rowNormBackward", "rowNormParameters"],

@@ -1,17 +1,7 @@
 import { type KernelArgs, type KernelName, unaryOps } from "../kernels.js";
+import type { Plan, Work } from "./plan.js";
 import { directWeightUnits, suitsDirect, suitsDirectInput } from "./schedule-direct.js";
-
-/** Work of one call: it computes units [0, units); threads take whole grains of units. Both follow from shapes alone. */
-export interface Work {
-  units: number;
-  grain: number;
-}
-
-/** How a kernel is cut: one entry per phase (see phases.ts), and the bytes of scratch memory that its phases share. */
-export interface Plan {
-  work: readonly Work[];
-  scratch: number;
-}
+import { suitsWinograd, winogradConvolution, winogradWeights } from "./schedule-winograd.js";
 
 type Args<K extends KernelName> = KernelArgs<K, unknown>;
 type Planners = { readonly [K in KernelName]: (a: Args<K>) => Plan };
@@ -83,11 +73,13 @@ function productGrain(each: number): number {
 type Geometry = Omit<Args<"conv2d">, "x" | "weight" | "bias" | "y">;
 
 /** Strips of packed weights, then panels of pixels; `from` and `to` are the channels that are summed over and computed. */
-function convolution(a: Geometry, from: number, to: number, pixels: number, isDirect: boolean, height: number): Plan {
+function convolution(a: Geometry, from: number, to: number, h: number, w: number, isDirect: boolean): Plan {
+  if (suitsWinograd(a, h, w, 6)) return winogradConvolution(a, from, to, h, w);
   if (isDirect) {
-    const rowWork = (pixels / Math.max(1, height)) * to * a.kh * a.kw * from;
-    return { work: [NOTHING, NOTHING, { units: a.n * height, grain: productGrain(rowWork) }], scratch: 0 };
+    const work = { units: a.n * h, grain: productGrain(w * to * a.kh * a.kw * from) };
+    return { work: [NOTHING, NOTHING, NOTHING, NOTHING, work], scratch: 0 };
   }
+  const pixels = h * w;
   const strips = Math.ceil(to / a.groups / MR) * a.groups;
   const k = a.kh * a.kw * (from / a.groups);
   return {
@@ -100,8 +92,9 @@ function convolution(a: Geometry, from: number, to: number, pixels: number, isDi
 }
 
 function conv2dBackwardWeight(a: Args<"conv2dBackwardWeight">): Plan {
+  if (suitsWinograd(a, a.oh, a.ow, 9)) return winogradWeights(a);
   const units = directWeightUnits(a);
-  if (units > 0) return { work: [NOTHING, { units, grain: 1 }], scratch: 0 };
+  if (units > 0) return { work: [NOTHING, NOTHING, NOTHING, { units, grain: 1 }], scratch: 0 };
   return single(a.ci * a.kh * a.kw, 4);
 }
 
@@ -163,8 +156,8 @@ const planners: Planners = {
   argmax: (a) => rows(a.outer, a.count * a.inner),
   sumChannels: channels,
   matmul,
-  conv2d: (a) => convolution(a, a.ci, a.co, a.oh * a.ow, suitsDirect(a), a.oh),
-  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h * a.w, suitsDirectInput(a), a.h),
+  conv2d: (a) => convolution(a, a.ci, a.co, a.oh, a.ow, suitsDirect(a)),
+  conv2dBackwardInput: (a) => convolution(a, a.co, a.ci, a.h, a.w, suitsDirectInput(a)),
   conv2dBackwardWeight,
   depthWindows: (a) => rows(a.n * a.od * a.c, a.kd * a.s),
   depthWindowsBackward: (a) => rows(a.n * a.c * a.d, a.kd * a.s),

@@ -44,7 +44,25 @@ const geometries: readonly (readonly [Shape, Options])[] = [
   [[3, 6, 10, 14, 10, 5, 4], { padding: [2, 1], stride: [3, 1] }],
 ];
 
-function conv([n, ci, h, w, co, kh, kw]: Shape, options: Options) {
+/** Those that Winograd's algorithm computes, at least in one direction; they are compared within WINOGRAD. */
+const winograd: readonly (readonly [Shape, Options])[] = [
+  [[0, 16, 8, 8, 16, 3, 3], { padding: [1, 1] }],
+  [[1, 8, 1, 1, 8, 3, 3], { padding: [2, 2] }],
+  [[1, 16, 5, 7, 12, 3, 3], { padding: [1, 1] }],
+  [[3, 9, 5, 7, 11, 3, 3], {}],
+  [[3, 13, 6, 5, 10, 3, 3], { padding: [2, 2] }],
+  [[7, 8, 4, 4, 8, 3, 3], {}],
+  [[9, 20, 9, 3, 18, 3, 3], { padding: [0, 2] }],
+  [[2, 8, 7, 9, 8, 3, 3], { padding: [3, 4] }],
+  [[3, 8, 3, 270, 8, 3, 3], { padding: [1, 1] }],
+  [[5, 24, 12, 20, 9, 3, 3], { padding: [2, 1] }],
+  [[30, 16, 10, 6, 16, 3, 3], { padding: [1, 1] }],
+  [[1, 130, 4, 5, 140, 3, 3], { padding: [1, 1] }],
+  [[2, 264, 4, 4, 250, 3, 3], { padding: [1, 1] }],
+];
+const WINOGRAD = 1e-5;
+
+function conv([n, ci, h, w, co, kh, kw]: Shape, options: Options, tolerance?: number) {
   const [sh, sw] = options.stride ?? [1, 1];
   const [ph, pw] = options.padding ?? [0, 0];
   const [dh, dw] = options.dilation ?? [1, 1];
@@ -52,7 +70,8 @@ function conv([n, ci, h, w, co, kh, kw]: Shape, options: Options) {
   const oh = outputSize(h, kh, sh, ph, dh);
   const ow = outputSize(w, kw, sw, pw, dw);
   return {
-    title: `[${n}, ${ci}, ${h}, ${w}] with [${co}, ${ci / groups}, ${kh}, ${kw}] ${JSON.stringify(options)}`,
+    title: `[${n}, ${ci}, ${h}, ${w}] with [${co}, ${ci / groups}, ${kh}, ${kw}] ${JSON.stringify(options)}${tolerance ? ` within ${tolerance}` : ""}`,
+    tolerance: tolerance === undefined ? {} : { tolerance },
     input: n * ci * h * w,
     kernel: (co * ci * kh * kw) / groups,
     result: n * co * oh * ow,
@@ -60,7 +79,10 @@ function conv([n, ci, h, w, co, kh, kw]: Shape, options: Options) {
   };
 }
 
-const all = geometries.map(([shape, options]) => conv(shape, options));
+const all = [
+  ...geometries.map(([shape, options]) => conv(shape, options)),
+  ...winograd.map(([shape, options]) => conv(shape, options, WINOGRAD)),
+];
 
 const forward = (c: ReturnType<typeof conv>, bias: boolean): KernelCase<"conv2d"> => ({
   title: `${c.title}${bias ? " with bias" : ""}`,
@@ -71,6 +93,7 @@ const forward = (c: ReturnType<typeof conv>, bias: boolean): KernelCase<"conv2d"
     y: output(c.result),
   },
   scalars: c.scalars,
+  ...c.tolerance,
 });
 
 export const convCases: CaseTable<"conv2d" | "conv2dBackwardInput" | "conv2dBackwardWeight"> = {
@@ -79,10 +102,12 @@ export const convCases: CaseTable<"conv2d" | "conv2dBackwardInput" | "conv2dBack
     title: c.title,
     buffers: { dy: make.normal(c.result), weight: make.normal(c.kernel), dx: output(c.input) },
     scalars: c.scalars,
+    ...c.tolerance,
   })),
   conv2dBackwardWeight: all.map((c) => ({
     title: c.title,
     buffers: { x: make.normal(c.input), dy: make.normal(c.result), dweight: output(c.kernel) },
     scalars: c.scalars,
+    ...c.tolerance,
   })),
 };
