@@ -7,10 +7,11 @@
 // Two walks: "planes" (s > 1) takes the runs of s values of an image, channel after channel; "columns" (s = 1) works on four
 // channels in each vector.
 //
-// A block is read once. The mean c of its first values is subtracted from all, so that an offset costs no digits, and a constant
-// channel leaves zeros; sums of the differences and of their squares are float32 in eights and float64 beyond. (c - mean)^2
-// is at most variance * n / m where m of n values were sampled (Cauchy-Schwarz), 16 here, so that
-// squares - n * (mean - c)^2 loses four bits at worst, of rounding errors that are random; as a rule it loses none.
+// A block is read once. Its mean comes from float64 sums, so that it is right to the last digit at any offset and exact for a
+// constant channel. Squares are taken of the differences from c, the mean of the block's first values, and corrected:
+// (c - mean)^2 is at most variance * n / m where m of n values were sampled (Cauchy-Schwarz), 16 here, so that
+// squares - n * (mean - c)^2 loses four bits at worst, of rounding errors that are random; as a rule it loses none. Squares are
+// float32 in fours and float64 beyond.
 
 import { madd } from "./gemm";
 
@@ -24,11 +25,6 @@ const CACHED: i32 = 49152;
 /** Values of a channel in one block, and how many of them are sampled. */
 export const BLOCK: i32 = 1024;
 const SAMPLE: i32 = 64;
-/**
- * Below this many values the mean of a channel comes from float64 sums and is right to the last digit. Of more, float32 sums of
- * eight differences go into the float64 ones, and leave errors of 2^-24 of the deviation, divided by the root of their number.
- */
-const EXACT: i64 = 4096;
 
 // Layout of the results and coefficients of a chunk in the thread's workspace: two float64 and up to six float32 per channel.
 @inline export function first(w: usize, i: i32): usize { return w + ((<usize>i) << 4); }
@@ -114,60 +110,48 @@ function sampleMean(x: usize, runs: i32, length: i32, stride: usize): f32 {
 /** Two neighbouring floats in 64 bits. */
 @inline function wide(p: usize): v128 { return f64x2.promote_low_f32x4(v128.load64_zero(p)); }
 
-/** Channel i of the workspace: `runs` runs of `length` values, `stride` bytes apart. `isExact`: see EXACT. */
-function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32, seen: f64, isExact: bool): void {
+/** Channel i of the workspace: `runs` runs of `length` values, `stride` bytes apart. */
+function blockMoments(x: usize, runs: i32, length: i32, stride: usize, w: usize, i: i32, seen: f64): void {
   const m = <f64>runs * <f64>length, center = sampleMean(x, runs, length, stride), mid = f32x4.splat(center);
-  const bytes = (<usize>length) << 2, bytes8 = (<usize>(length & ~31)) << 2, bytes1 = (<usize>(length & ~3)) << 2;
-  // Sums of differences from the center; the exact ones are sums of x.
+  const bytes = (<usize>length) << 2, bytes4 = (<usize>(length & ~15)) << 2, bytes1 = (<usize>(length & ~3)) << 2;
   let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, rest: f64 = 0, restQ: f64 = 0;
   for (let r = 0, run = x; r < runs; r++, run += stride) {
     let p = run;
-    for (const end = run + bytes8; p < end; p += 128) {
-      let a = f32x4.sub(v128.load(p), mid), b = f32x4.sub(v128.load(p, 16), mid);
-      let c = f32x4.sub(v128.load(p, 32), mid), d = f32x4.sub(v128.load(p, 48), mid);
-      let s = tree(a, b, c, d), qa = madd(b, b, f32x4.mul(a, a)), qb = madd(d, d, f32x4.mul(c, c));
-      a = f32x4.sub(v128.load(p, 64), mid);
-      b = f32x4.sub(v128.load(p, 80), mid);
-      c = f32x4.sub(v128.load(p, 96), mid);
-      d = f32x4.sub(v128.load(p, 112), mid);
-      qa = f32x4.add(madd(b, b, madd(a, a, qa)), madd(d, d, madd(c, c, qb)));
-      q0 = f64x2.add(q0, lower(qa));
-      q1 = f64x2.add(q1, upper(qa));
-      if (isExact) {
-        s0 = f64x2.add(s0, f64x2.add(f64x2.add(wide(p), wide(p + 32)), f64x2.add(wide(p + 64), wide(p + 96))));
-        s1 = f64x2.add(s1, f64x2.add(f64x2.add(wide(p + 8), wide(p + 40)), f64x2.add(wide(p + 72), wide(p + 104))));
-        s2 = f64x2.add(s2, f64x2.add(f64x2.add(wide(p + 16), wide(p + 48)), f64x2.add(wide(p + 80), wide(p + 112))));
-        s3 = f64x2.add(s3, f64x2.add(f64x2.add(wide(p + 24), wide(p + 56)), f64x2.add(wide(p + 88), wide(p + 120))));
-      } else {
-        s = f32x4.add(s, tree(a, b, c, d));
-        s0 = f64x2.add(s0, lower(s));
-        s1 = f64x2.add(s1, upper(s));
-      }
+    for (const end = run + bytes4; p < end; p += 64) {
+      const a = f32x4.sub(v128.load(p), mid), b = f32x4.sub(v128.load(p, 16), mid);
+      const c = f32x4.sub(v128.load(p, 32), mid), d = f32x4.sub(v128.load(p, 48), mid);
+      s0 = f64x2.add(s0, f64x2.add(wide(p), wide(p + 32)));
+      s1 = f64x2.add(s1, f64x2.add(wide(p + 8), wide(p + 40)));
+      s2 = f64x2.add(s2, f64x2.add(wide(p + 16), wide(p + 48)));
+      s3 = f64x2.add(s3, f64x2.add(wide(p + 24), wide(p + 56)));
+      const q = f32x4.add(madd(b, b, f32x4.mul(a, a)), madd(d, d, f32x4.mul(c, c)));
+      q0 = f64x2.add(q0, lower(q));
+      q1 = f64x2.add(q1, upper(q));
     }
     for (const end = run + bytes1; p < end; p += 16) {
-      const u = v128.load(p), a = f32x4.sub(u, mid);
-      s0 = widen(s0, isExact ? u : a);
+      const a = f32x4.sub(v128.load(p), mid);
+      s0 = f64x2.add(s0, wide(p));
+      s1 = f64x2.add(s1, wide(p + 8));
       q0 = widen(q0, f32x4.mul(a, a));
     }
     for (const end = run + bytes; p < end; p += 4) {
       const v = load<f32>(p), d = <f64>(v - center);
-      rest += isExact ? <f64>v : d;
+      rest += <f64>v;
       restQ += d * d;
     }
   }
-  const sum = (total(f64x2.add(s0, s1), f64x2.add(s2, s3)) + rest) / m, moved = isExact ? sum - <f64>center : sum;
-  join(w, i, seen, m, <f64>center + moved, max<f64>(total(q0, q1) + restQ - m * moved * moved, 0));
+  const mean = (total(f64x2.add(s0, s1), f64x2.add(s2, s3)) + rest) / m, moved = mean - <f64>center;
+  join(w, i, seen, m, mean, max<f64>(total(q0, q1) + restQ - m * moved * moved, 0));
 }
 
 function planeMoments(x: usize, n: i32, c: i32, s: i32, c0: i32, c1: i32, w: usize): void {
   const plane = (<usize>s) << 2, stride = (<usize>c) * plane, images = max(1, BLOCK / s);
-  const isExact = <i64>n * <i64>s < EXACT;
   for (let image = 0; image < n; image += images) {
     const runs = min(images, n - image), seen = <f64>image * <f64>s;
     let p = x + (<usize>image) * stride + (<usize>c0) * plane;
     for (let i = 0; i < c1 - c0; i++, p += plane) {
-      if (s <= BLOCK) blockMoments(p, runs, s, stride, w, i, seen, isExact);
-      else for (let j = 0; j < s; j += BLOCK) blockMoments(p + ((<usize>j) << 2), 1, min(BLOCK, s - j), 0, w, i, seen + <f64>j, isExact);
+      if (s <= BLOCK) blockMoments(p, runs, s, stride, w, i, seen);
+      else for (let j = 0; j < s; j += BLOCK) blockMoments(p + ((<usize>j) << 2), 1, min(BLOCK, s - j), 0, w, i, seen + <f64>j);
     }
   }
 }
