@@ -3,7 +3,7 @@
 import { Plain, Relu } from "./activation";
 import { applyAffine, applyGradient, applyScale } from "./channel-apply";
 import { products } from "./channel-products";
-import { at, coefficient, first, groupSize, moments, second } from "./channels";
+import { at, coefficient, first, groupSize, isLong, moments, second } from "./channels";
 import { BatchNormBackward, BatchNormEval, BatchNormEvalBackward, BatchNormTrain } from "./generated";
 import { moveRunning, storeMean } from "./moments";
 import { workspace } from "./runtime";
@@ -36,9 +36,11 @@ import { workspace } from "./runtime";
 
 export function batchNormTrain(a: BatchNormTrain, from: i32, to: i32): void {
   const w = workspace, step = groupSize(a.n, a.c, a.s), m = <f64>a.n * <f64>a.s;
+  // The running mean is to be right to the last digit: the sums for it are taken where x is read for the second time.
+  const isLater = isLong(a.n, a.s);
   for (let c0 = from; c0 < to; c0 += step) {
     const c1 = min(to, c0 + step);
-    moments(a.x, a.n, a.c, a.s, c0, c1, w);
+    moments(a.x, a.n, a.c, a.s, c0, c1, w, !isLater);
     for (let channel = c0; channel < c1; channel++) {
       const i = channel - c0, mean = load<f64>(first(w, i)), variance = load<f64>(second(w, i));
       // Rounded as in stats, from where the backward pass takes it.
@@ -48,10 +50,13 @@ export function batchNormTrain(a: BatchNormTrain, from: i32, to: i32): void {
       store<f32>(at(a.stats, channel), load<f32>(coefficient(w, 0, i)));
       store<f32>(at(a.stats, a.c + channel), load<f32>(coefficient(w, 1, i)));
       store<f32>(at(a.stats, 2 * a.c + channel), inverse);
-      if (a.runningMean) moveRunning(a, channel, mean, variance, m);
+      if (isLater) store<f64>(first(w, i), 0);
+      else if (a.runningMean) moveRunning(a, channel, mean, variance, m);
     }
-    if (a.relu) applyAffine<Relu>(a.x, a.y, a.n, a.c, a.s, c0, c1, w);
-    else applyAffine<Plain>(a.x, a.y, a.n, a.c, a.s, c0, c1, w);
+    const isSummed = isLater && a.runningMean != 0;
+    if (a.relu) applyAffine<Relu>(a.x, a.y, a.n, a.c, a.s, c0, c1, w, isSummed);
+    else applyAffine<Plain>(a.x, a.y, a.n, a.c, a.s, c0, c1, w, isSummed);
+    if (isSummed) for (let i = 0; i < c1 - c0; i++) moveRunning(a, c0 + i, load<f64>(first(w, i)) / m, load<f64>(second(w, i)), m);
   }
 }
 
