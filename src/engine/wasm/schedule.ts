@@ -70,13 +70,19 @@ function productGrain(each: number): number {
   return Math.max(1, Math.floor((GRAIN * 8) / Math.max(1, each)));
 }
 
+/**
+ * Work whose kernel prepares something for all units of a thread. A share of more than 64 grains would be computed in pieces
+ * (kernels/runtime.ts), and prepared for each of them.
+ */
+const inFewPieces = (units: number, grain: number): Work => ({ units, grain: Math.max(grain, Math.ceil(units / 64)) });
+
 type Geometry = Omit<Args<"conv2d">, "x" | "weight" | "bias" | "y">;
 
 /** Strips of packed weights, then panels of pixels; `from` and `to` are the channels that are summed over and computed. */
 function convolution(a: Geometry, from: number, to: number, h: number, w: number, isDirect: boolean): Plan {
   if (suitsWinograd(a, h, w, 6)) return winogradConvolution(a, from, to, h, w);
   if (isDirect) {
-    const work = { units: a.n * h, grain: productGrain(w * to * a.kh * a.kw * from) };
+    const work = inFewPieces(a.n * h, productGrain(w * to * a.kh * a.kw * from));
     return { work: [NOTHING, NOTHING, NOTHING, NOTHING, work], scratch: 0 };
   }
   const pixels = h * w;
@@ -94,7 +100,7 @@ function convolution(a: Geometry, from: number, to: number, h: number, w: number
 function conv2dBackwardWeight(a: Args<"conv2dBackwardWeight">): Plan {
   if (suitsWinograd(a, a.oh, a.ow, 9)) return winogradWeights(a);
   const units = directWeightUnits(a);
-  if (units > 0) return { work: [NOTHING, NOTHING, NOTHING, { units, grain: 1 }], scratch: 0 };
+  if (units > 0) return { work: [NOTHING, NOTHING, NOTHING, inFewPieces(units, 1)], scratch: 0 };
   return single(a.ci * a.kh * a.kw, 4);
 }
 
