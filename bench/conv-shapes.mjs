@@ -13,7 +13,7 @@ import { at } from "../scripts/paths.mjs";
 import { machine } from "./machine.mjs";
 
 /** Input and output channels and the side of the image; all with padding 1. */
-const SHAPES = "32x32@32,32x64@16,64x64@16,64x128@8,128x128@8,16x16@28,512x512@7,64x64@56";
+const SHAPES = "32x32@32,32x64@16,64x64@16,64x128@8,128x128@8,16x16@28,64x64@28,256x256@7";
 const DIRECTIONS = ["conv2d", "conv2dBackwardInput", "conv2dBackwardWeight"];
 /** Multiplications of a timed call are about those of 64 images of 64 → 64 channels, 16 × 16 pixels. */
 const MULTIPLICATIONS = 6e8;
