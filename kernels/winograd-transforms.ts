@@ -1,7 +1,7 @@
 // The matrices of Winograd's F(4×4, 3×3), applied along one dimension to vectors of four independent numbers.
 //
-// Interpolation points 0, ±3/4, ±3/2 and ∞. Powers of all of them are exact in float32, and with them the error is a
-// fraction of that of the usual 0, ±1, ±2 (bench/conv-shapes.mjs prints it). Lavin & Gray 2016 for the method.
+// Interpolation points 0, ±3/4, ±3/2 and ∞. Powers of all of them are exact in float32, and with them the error is about
+// half of that of the usual 0, ±1, ±2 (bench/winograd-points.mjs measures it). Lavin & Gray 2016 for the method.
 import { madd } from "./gemm";
 
 // Points a, b; the products N of the differences between a point and the others: a²b² for 0, 2a²(a² − b²), 2b²(b² − a²).
