@@ -76,7 +76,7 @@ const libraryBuild: UserConfig = {
 const cliBuild: UserConfig = {
   ...shared,
   name: "cli",
-  entry: present({ cli: "src/cli/main.ts" }),
+  entry: present({ cli: "src/cli/main.ts", "cli-worker": "src/cli/experiment-worker.ts" }),
   platform: "node",
   dts: false,
   alias: {

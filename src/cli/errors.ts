@@ -1,5 +1,5 @@
-/** Exit codes of every command. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, SIGINT: 130, SIGTERM: 143 } as const;
+/** Exit codes of every command; refuted: all went well, and a claim did not hold. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, refuted: 3, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** The command was called wrongly; everything else that is thrown is a failed run. */
 export class UsageError extends Error {}

@@ -12,6 +12,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 const code = await runCli(process.argv.slice(2), processContext(), {
   version: packageVersion(),
   loadRun: async () => (await import("./run-compare.js")).runCompareOnFiles,
+  startWorkers: async (count) => (await import("./worker-pool.js")).startWorkers(count),
   loadReport: async () => (await import("../report/compare-report.js")).renderCompareReport,
 });
 

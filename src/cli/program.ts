@@ -2,9 +2,10 @@ import { Command, CommanderError } from "commander";
 import { addCompare, type CompareDependencies } from "./compare.js";
 import type { CliContext } from "./context.js";
 import { EXIT, errorText, oneLine, UsageError } from "./errors.js";
+import { addExperiments, type ExperimentDependencies } from "./experiments.js";
 import { addTrain } from "./train.js";
 
-export interface CliDependencies extends CompareDependencies {
+export interface CliDependencies extends CompareDependencies, ExperimentDependencies {
   readonly version: string;
 }
 
@@ -55,6 +56,7 @@ function buildProgram(context: CliContext, dependencies: CliDependencies, done: 
     });
   addCompare(program, context, dependencies, done);
   addTrain(program, context, dependencies.version, done);
+  addExperiments(program, context, dependencies, done);
   for (const command of program.commands) {
     command.option("--debug", "print stack traces of errors").helpOption("--help", "print this help");
   }

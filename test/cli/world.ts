@@ -96,6 +96,9 @@ export function run(world: World, args: readonly string[], changes: Partial<CliD
     version: "1.2.3",
     loadRun: async () => fakeRun(world),
     loadReport: async () => renderCompareReport,
+    startWorkers: async () => {
+      throw new Error("no threads here");
+    },
     ...changes,
   });
 }

@@ -1,0 +1,28 @@
+// A thread that runs jobs of experiments, one at a time, as they are sent.
+import { parentPort } from "node:worker_threads";
+import { runJob } from "../experiments/job.js";
+import type { Job, JobContext, Plan } from "../experiments/protocol.js";
+import { findExperiment } from "../experiments/suite/index.js";
+import { loadPlanData } from "./experiment-data.js";
+
+export interface JobRequest {
+  experiment: string;
+  job: Job;
+  plan: Plan;
+}
+
+let data: { name: Plan["data"]; sets: JobContext } | null = null;
+
+async function answer({ experiment, job, plan }: JobRequest) {
+  const found = findExperiment(experiment);
+  if (found === undefined) throw new Error(`there is no experiment ${experiment}`);
+  if (data?.name !== plan.data) data = { name: plan.data, sets: await loadPlanData(plan.data) };
+  return runJob(found, job, data.sets);
+}
+
+parentPort?.on("message", (request: JobRequest) => {
+  answer(request).then(
+    (result) => parentPort?.postMessage({ result }),
+    (error: unknown) => parentPort?.postMessage({ failure: error instanceof Error ? error.message : String(error) }),
+  );
+});
