@@ -1,5 +1,6 @@
 // A thread that runs jobs of experiments, one at a time, as they are sent.
 import { parentPort } from "node:worker_threads";
+import { setWarningHandler } from "../core/warnings.js";
 import { runJob } from "../experiments/job.js";
 import type { Job, JobContext, Plan } from "../experiments/protocol.js";
 import { findExperiment } from "../experiments/suite/index.js";
@@ -10,6 +11,9 @@ export interface JobRequest {
   job: Job;
   plan: Plan;
 }
+
+// Experiments choose unusual settings on purpose, such as eps = 0.
+setWarningHandler(() => undefined);
 
 let data: { name: Plan["data"]; sets: JobContext } | null = null;
 

@@ -1,8 +1,12 @@
 // All experiments, in the order in which they are shown.
 import type { Experiment } from "../protocol.js";
+import { learningRate } from "./e02-learning-rate.js";
 import { weightDecay } from "./e04-weight-decay.js";
+import { stopGradient } from "./e05-stop-gradient.js";
+import { neighbours } from "./e08-neighbours.js";
+import { batchStatistics } from "./e20-batch-statistics.js";
 
-export const suite: readonly Experiment[] = [weightDecay];
+export const suite: readonly Experiment[] = [learningRate, weightDecay, stopGradient, neighbours, batchStatistics];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
 export function findExperiment(id: string): Experiment | undefined {
