@@ -7,6 +7,7 @@ import { noteGrad } from "../tensor/grad-journal.js";
 import type { BackwardOptions } from "../tensor/methods.js";
 import { moveScope, tidy } from "../tensor/scope.js";
 import { type GradState, installMethods, Tensor } from "../tensor/tensor.js";
+import { announceGradient } from "./gradient-listeners.js";
 import { withRecording } from "./mode.js";
 import type { TapeNode } from "./node.js";
 
@@ -92,6 +93,7 @@ function propagate(
       if (!retain && targets.size === 0) node.release();
       continue;
     }
+    announceGradient(state, gradient);
     const results = tidy(() => node.rule(node, gradient).map((t) => t && own(t, createGraph)));
     for (let i = 0; i < results.length; i++) {
       const result = results[i];
@@ -101,6 +103,7 @@ function propagate(
     gradient.dispose();
     if (!retain) node.release();
   }
+  for (const [state, gradient] of flow.entries()) announceGradient(state, gradient);
   return flow;
 }
 

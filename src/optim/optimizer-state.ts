@@ -84,7 +84,8 @@ function firstProblem(params: readonly Tensor[], { state }: OptimizerState, buff
   return null;
 }
 
-function copyInto(target: Tensor, value: Tensor): void {
+/** Copies the values of `value` into `target`, which has the same size. */
+export function copyInto(target: Tensor, value: Tensor): void {
   const { backend } = target;
   if (target.size === 0 || target.storage === value.storage) return;
   if (value.backend === backend) backend.call("copy", { x: value.storage, y: target.storage, n: target.size });

@@ -2,7 +2,7 @@ import { BackendError, DTypeError, OptionError, ShapeError } from "../core/error
 import { formatShape, sameShape } from "../core/shape.js";
 import type { Backend, Storage } from "../engine/backend.js";
 import { Tensor } from "../tensor/tensor.js";
-import { loadOptimizerState, type OptimizerState, saveOptimizerState } from "./optimizer-state.js";
+import { copyInto, loadOptimizerState, type OptimizerState, saveOptimizerState } from "./optimizer-state.js";
 import { ParamGroup } from "./param-group.js";
 import { type Cohort, StepCounts } from "./step-counts.js";
 
@@ -134,6 +134,28 @@ export abstract class Optimizer<Options extends { lr: number } = { lr: number }>
     const counts = loadOptimizerState(`${this.rule.name}.loadStateDict`, state, this.paramGroups, this.buffers);
     this.counts.load(counts);
     this.divide([]);
+  }
+
+  /**
+   * Takes copies of state tensors and numbers of steps, for a step that is to be taken back; the memory stays where it is, so
+   * that recorded steps stay valid. What is returned puts the values back, bit for bit, and must be called once.
+   */
+  preserve(): () => void {
+    const { active, cohorts, batches } = this;
+    const counts = this.counts.preserve();
+    const copies = [...this.buffers.values()].flatMap(Object.values<Tensor>).map((t) => {
+      const copy = Tensor.empty(t.backend, t.shape).keep();
+      copyInto(copy, t);
+      return [t, copy] as const;
+    });
+    return () => {
+      counts();
+      Object.assign(this, { active, cohorts, batches });
+      for (const [t, copy] of copies) {
+        copyInto(t, copy);
+        copy.dispose();
+      }
+    };
   }
 
   /** Gives back the memory of the state; the parameters stay. Harmless when repeated. */

@@ -49,6 +49,25 @@ export class StepCounts {
     for (const [count, params] of byCount) this.start(params, new Cell(this.backend, count));
   }
 
+  /** Takes copies of the counts; what is returned puts them back, cohorts and cells included, and gives the copies up. */
+  preserve(): () => void {
+    const before = [...this.cohorts()].map((cohort) => ({
+      cohort,
+      members: [...cohort.members],
+      copy: new Cell(this.backend, cohort.cell).keep(),
+    }));
+    return () => {
+      const old = new Set(before.map(({ cohort }) => cohort));
+      for (const cohort of this.cohorts()) if (!old.has(cohort)) cohort.cell.dispose();
+      for (const { cohort, members, copy } of before) {
+        for (const param of members) this.of.set(param, cohort);
+        for (const param of members) cohort.members.add(param);
+        this.backend.call("copyCell", { x: copy.storage, y: cohort.cell.storage });
+        copy.dispose();
+      }
+    };
+  }
+
   dispose(): void {
     for (const cohort of this.cohorts()) cohort.cell.dispose();
   }
