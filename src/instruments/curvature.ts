@@ -171,7 +171,10 @@ class Lanczos {
     this.basis.push(q);
     const [rest, alpha] = tidy(() => {
       const product = this.times(q);
-      return [this.withoutBasis(product), dot(q, product)];
+      const alpha = dot(q, product);
+      const previous = this.basis.at(-2);
+      const own = product.sub(q.mul(alpha));
+      return [this.withoutBasis(previous ? own.sub(previous.mul(this.beside.at(-1)!)) : own), alpha];
     });
     const beta = normOf([rest]);
     this.diagonal.push(alpha);
@@ -180,9 +183,9 @@ class Lanczos {
     rest.dispose();
   }
 
-  /** What of `v` is perpendicular to the basis. Twice, since rounding leaves a part at the first time. */
+  /** What of `v`, which would be perpendicular to the basis but for rounding, is so. */
   private withoutBasis(v: Tensor): Tensor {
-    return [...this.basis, ...this.basis].reduce((rest, q) => rest.sub(q.mul(q.mul(rest).sum())), v);
+    return this.basis.reduce((rest, q) => rest.sub(q.mul(dot(q, rest))), v);
   }
 
   /** The wanted eigenvalue of the tridiagonal matrix, and its vector there. */

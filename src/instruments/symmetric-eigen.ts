@@ -40,10 +40,20 @@ function rotate(a: number[][], vectors: number[][], p: number, q: number): void 
   const t = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
   const c = 1 / Math.sqrt(t * t + 1);
   const s = t * c;
-  for (const row of a) [row[p], row[q]] = [c * row[p]! - s * row[q]!, s * row[p]! + c * row[q]!];
-  for (const rows of [a, vectors]) {
-    const [rp, rq] = [rows[p]!, rows[q]!];
-    rows[p] = rp.map((x, k) => c * x - s * rq[k]!);
-    rows[q] = rp.map((x, k) => s * x + c * rq[k]!);
+  for (const row of a) {
+    const x = row[p]!;
+    row[p] = c * x - s * row[q]!;
+    row[q] = s * x + c * row[q]!;
+  }
+  turn(a[p]!, a[q]!, c, s);
+  turn(vectors[p]!, vectors[q]!, c, s);
+}
+
+/** (x, y) ← (c·x − s·y, s·x + c·y), element by element. */
+function turn(x: number[], y: number[], c: number, s: number): void {
+  for (let k = 0; k < x.length; k++) {
+    const xk = x[k]!;
+    x[k] = c * xk - s * y[k]!;
+    y[k] = s * xk + c * y[k]!;
   }
 }

@@ -23,8 +23,11 @@ describe.each(documents)("%s", (name) => {
 
   test.each(examplesIn(text).map((code, i) => [i + 1, code] as const))("example %i runs", async (i, code) => {
     const file = join(folder, `${name.replaceAll("/", "-")}-${i}.ts`);
-    const index = relative(folder, join(root, "src/index.js"));
-    writeFileSync(file, `${code.replaceAll('from "evenkeel"', `from "${index}"`)}\nexport {};\n`);
+    const source = (path: string) => `from "${relative(folder, join(root, "src", path))}"`;
+    const local = code
+      .replaceAll('from "evenkeel"', source("index.js"))
+      .replaceAll(/from "evenkeel\/(\w+)"/g, (_, name) => source(`${name}/index.js`));
+    writeFileSync(file, `${local}\nexport {};\n`);
     await import(file);
   });
 

@@ -140,6 +140,11 @@ describe.each(Object.keys(uses))("%s", (name) => {
     expect(alone.recordings).toBe(isCompiled ? 2 : 0);
   });
 
+  it("changes no bit of a run on the reference backend", async () => {
+    await init({ backend: "reference" });
+    expect(run(false, use)).toEqual(run(false, null));
+  });
+
   it("leaves memory as it was, inside tidy and outside", () => {
     const training = makeTraining();
     tidy(() => training.step().item());
