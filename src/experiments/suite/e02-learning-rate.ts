@@ -3,7 +3,8 @@ import type { LinesFigure, Role } from "../figure.js";
 import { buildMlp, NORM_LABELS, type Norm } from "../networks.js";
 import { defineExperiment, type Metric, type Results, TUNING_SEED } from "../protocol.js";
 import { everySeed, interval, mean, pairedDifference, type Time, timeRatio } from "../statistics.js";
-import { accuracyOn, finalLoss, splitImages, trainModel, Watcher } from "../training.js";
+import { accuracyOn, finalLoss, trainModel, Watcher } from "../training.js";
+import { bestRate, validationLoss } from "../tuning.js";
 
 const ARMS = ["none", "layer", "batch"] as const satisfies readonly Norm[];
 type Arm = (typeof ARMS)[number];
@@ -63,10 +64,7 @@ export const learningRate = defineExperiment<Params, Result>({
     watcher.dispose();
     const loss = finalLoss(training, LAST);
     if (!Number.isFinite(loss)) return { loss: null, validationLoss: null, testAccuracy: accuracyOn(model, test), stepsToTarget };
-    const validation = new Watcher(model, train, splitImages(train).validation);
-    const { loss: validationLoss } = validation.look();
-    validation.dispose();
-    return { loss, validationLoss, testAccuracy: accuracyOn(model, test), stepsToTarget };
+    return { loss, validationLoss: validationLoss(model, { train, test }), testAccuracy: accuracyOn(model, test), stepsToTarget };
   },
   conclude({ mode, seeds }, done) {
     const rates = RATES[mode];
@@ -74,7 +72,9 @@ export const learningRate = defineExperiment<Params, Result>({
     const [plain, layer, batch] = [widths("none"), widths("layer"), widths("batch")];
     const gains = batch.map((width, i) => width - plain[i]!);
     const met = everySeed(gains.map((gain) => gain >= 1 - 1e-9));
-    const best = Object.fromEntries(ARMS.map((arm) => [arm, bestRate(done, arm, rates)])) as Record<Arm, number>;
+    const best = Object.fromEntries(
+      ARMS.map((arm) => [arm, bestRate(rates, (lr) => done.get(keyOf(arm, lr, TUNING_SEED))!.validationLoss)!]),
+    ) as Record<Arm, number>;
     const times = (arm: Arm): Time[] => seeds.map((seed) => timeOf(done.get(keyOf(arm, best[arm], seed))!, STEPS[mode]));
     const metrics: Metric[] = [
       {
@@ -113,12 +113,6 @@ const windowWidth = (usable: readonly number[]) =>
 const decades = (widths: readonly number[]) => `${mean(widths).toFixed(1)} decades`;
 const timeOf = ({ stepsToTarget }: Result, cap: number): Time =>
   stepsToTarget === null ? { steps: cap, censored: true } : { steps: stepsToTarget, censored: false };
-
-/** The rate with the lowest validation loss in the tuning seed's runs. */
-function bestRate(done: Results<Result>, arm: Arm, rates: readonly number[]): number {
-  const losses = rates.map((lr) => done.get(keyOf(arm, lr, TUNING_SEED))!.validationLoss ?? Number.POSITIVE_INFINITY);
-  return rates[losses.indexOf(Math.min(...losses))]!;
-}
 
 function speed(arm: Arm, slower: readonly Time[], faster: readonly Time[], best: Record<Arm, number>): Metric {
   const { bound, pairs, ...ratio } = timeRatio(slower, faster);
