@@ -24,6 +24,7 @@ export interface ExperimentDependencies {
 
 interface RunFlags {
   quick?: boolean;
+  paper?: boolean;
   seeds?: number;
   data: Plan["data"];
   resume?: boolean;
@@ -52,6 +53,7 @@ export function addExperiments(
     .description("run experiments, and judge their claims")
     .argument("<ids...>", `experiments, such as ${suite[0]!.id}; or all`)
     .option("--quick", "a few steps and two seeds: shows the shape, gives no verdict")
+    .option("--paper", "as many steps as the paper, where an experiment takes fewer (E1: 50,000)")
     .addOption(new Option("--seeds <n>", "number of seeds, from 100 on (default: 5)").argParser(wholeNumber(1, 1000)))
     .addOption(new Option("--data <name>", "data set").default("mnist").choices(["mnist", "fashion"]))
     .option("--resume", "keep the jobs that an interrupted run has done")
@@ -65,10 +67,11 @@ export function addExperiments(
     .action(async (ids: string[], flags: RunFlags) => done(await run(ids, flags, context, dependencies)));
 }
 
-function planOf({ quick = false, seeds, data }: RunFlags): Plan {
+function planOf({ quick = false, paper = false, seeds, data }: RunFlags): Plan {
+  if (quick && paper) throw new UsageError("expected --quick or --paper, got both.");
   const usual = quick ? QUICK_SEEDS : SEEDS;
   const chosen = seeds === undefined ? usual : Array.from({ length: seeds }, (_, i) => SEEDS[0]! + i);
-  return { mode: quick ? "quick" : "full", seeds: chosen, data };
+  return { mode: quick ? "quick" : "full", seeds: chosen, data, ...(paper ? { paper } : {}) };
 }
 
 function chosenOf(ids: readonly string[]): readonly Experiment[] {
@@ -81,8 +84,8 @@ function chosenOf(ids: readonly string[]): readonly Experiment[] {
 }
 
 /** Where an experiment's jobs and record are. */
-const placeOf = (base: string, id: string, { data, mode }: Plan) =>
-  join(base, `${id}-${data}${mode === "quick" ? "-quick" : ""}`);
+const placeOf = (base: string, id: string, { data, mode, paper }: Plan) =>
+  join(base, `${id}-${data}${mode === "quick" ? "-quick" : ""}${paper ? "-paper" : ""}`);
 
 async function run(
   ids: readonly string[],

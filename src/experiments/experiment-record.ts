@@ -42,6 +42,7 @@ export const experimentRecordSchema = z.strictObject({
     mode: z.enum(["full", "quick"]),
     seeds: z.array(z.int().min(0)).min(1),
     data: z.enum(["mnist", "fashion"]),
+    paper: z.boolean().optional(),
   }),
   /** null in quick runs, and where an experiment reports and judges nothing. */
   verdict: verdict.nullable(),

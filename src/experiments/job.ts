@@ -7,7 +7,9 @@ import type { Experiment, Job, JobContext, Json } from "./protocol.js";
  * that what a job finds does not depend on what ran before it.
  */
 export async function runJob(experiment: Experiment, job: Job, context: JobContext): Promise<Json> {
-  await init(experiment.backend === "reference" ? { backend: "reference" } : { deterministic: true, threads: 1 });
+  const { backend } = experiment;
+  const which = typeof backend === "function" ? backend(job.params) : backend;
+  await init(which === "reference" ? { backend: "reference" } : { deterministic: true, threads: 1 });
   const result = experiment.run(job.params, context);
   // What a file can hold: the same whether it comes from the job or from the file.
   return JSON.parse(JSON.stringify(result)) as Json;

@@ -24,6 +24,8 @@ export interface Plan {
   mode: "full" | "quick";
   seeds: readonly number[];
   data: "mnist" | "fashion";
+  /** The number of steps of the paper, in experiments that take fewer otherwise. */
+  paper?: boolean;
 }
 
 /** One independent run. Its key names it among the experiment's jobs and is the name of its file. */
@@ -83,7 +85,8 @@ export interface Experiment<P extends Json = Json, R extends Json = Json> {
   formulas: readonly string[];
   /** What a trial on seeds 0 to 2 gave, in another implementation; context, never evidence. */
   exploratory: string;
-  backend: "wasm" | "reference";
+  /** What jobs run on: the deterministic kernels, or float64; for each job its own where a function. */
+  backend: "wasm" | "reference" | ((params: P) => "wasm" | "reference");
   /** Changes of settings after runs were seen, with date and reason. */
   changes: readonly string[];
   /** The jobs that can be named with what is known: those of tuning first, then those that depend on their results. */

@@ -92,6 +92,13 @@ export function pairedDifference(a: readonly number[], b: readonly number[]): In
   return interval(a.map((x, i) => x - b[i]!));
 }
 
+/** Geometric mean of a[i] / b[i] with its interval, from the logarithms; a[i] and b[i] come from the same seed. */
+export function pairedRatio(a: readonly number[], b: readonly number[]): Interval & { values: number[] } {
+  const values = a.map((x, i) => x / b[i]!);
+  const { estimate, low, high, n } = interval(values.map(Math.log));
+  return { estimate: Math.exp(estimate), low: Math.exp(low), high: Math.exp(high), n, values };
+}
+
 /** How long a run took to reach its target, in steps; censored: it had not at its cap, `steps`. */
 export interface Time {
   steps: number;

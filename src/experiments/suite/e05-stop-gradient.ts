@@ -6,7 +6,7 @@ import { tidy } from "../../tensor/scope.js";
 import type { LinesFigure } from "../figure.js";
 import { buildMlp, linearsOf } from "../networks.js";
 import { defineExperiment, type Metric, type Results } from "../protocol.js";
-import { above, allOf, everySeed, interval, mean } from "../statistics.js";
+import { above, allOf, everySeed, interval, mean, pairedRatio } from "../statistics.js";
 import { finalLoss, splitImages, trainModel } from "../training.js";
 
 const RATES = [0.1, 1];
@@ -133,10 +133,8 @@ export const stopGradient = defineExperiment<Params, Result>({
 
     /** Geometric mean over seeds. */
     function ratioAt(lr: number) {
-      const loss = (detached: boolean, seed: number) => done.get(keyOf(detached, lr, seed))!.loss ?? Number.NaN;
-      const values = seeds.map((seed) => loss(true, seed) / loss(false, seed));
-      const { estimate, low, high, n } = interval(values.map(Math.log));
-      return { estimate: Math.exp(estimate), low: Math.exp(low), high: Math.exp(high), n, values };
+      const losses = (detached: boolean) => seeds.map((seed) => done.get(keyOf(detached, lr, seed))!.loss ?? Number.NaN);
+      return pairedRatio(losses(true), losses(false));
     }
   },
 });
