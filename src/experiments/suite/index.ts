@@ -4,9 +4,19 @@ import { learningRate } from "./e02-learning-rate.js";
 import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
+import { smallBatches } from "./e09-small-batches.js";
+import { newCamera } from "./e10-new-camera.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 
-export const suite: readonly Experiment[] = [learningRate, weightDecay, stopGradient, neighbours, batchStatistics];
+export const suite: readonly Experiment[] = [
+  learningRate,
+  weightDecay,
+  stopGradient,
+  neighbours,
+  smallBatches,
+  newCamera,
+  batchStatistics,
+];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
 export function findExperiment(id: string): Experiment | undefined {
