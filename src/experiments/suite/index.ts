@@ -1,5 +1,6 @@
 // All experiments, in the order in which they are shown.
 import type { Experiment } from "../protocol.js";
+import { article } from "./e00-article.js";
 import { learningRate } from "./e02-learning-rate.js";
 import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
@@ -9,6 +10,7 @@ import { newCamera } from "./e10-new-camera.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 
 export const suite: readonly Experiment[] = [
+  article,
   learningRate,
   weightDecay,
   stopGradient,
