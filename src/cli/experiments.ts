@@ -94,6 +94,10 @@ async function run(
   { version, startWorkers }: ExperimentDependencies,
 ): Promise<number> {
   const experiments = chosenOf(ids);
+  if (flags.paper && !experiments.every(({ hasPaperLength }) => hasPaperLength)) {
+    const those = suite.filter(({ hasPaperLength }) => hasPaperLength).map(({ id }) => id);
+    throw new UsageError(`--paper is for ${those.join(", ")}: other experiments have one length.`);
+  }
   const plan = planOf(flags);
   const base = resolve(context.cwd, flags.out);
   await prepareOutFolder(base);

@@ -87,6 +87,8 @@ export interface Experiment<P extends Json = Json, R extends Json = Json> {
   exploratory: string;
   /** What jobs run on: the deterministic kernels, or float64; for each job its own where a function. */
   backend: "wasm" | "reference" | ((params: P) => "wasm" | "reference");
+  /** Whether `Plan.paper` makes a difference (default false). */
+  hasPaperLength?: boolean;
   /** Changes of settings after runs were seen, with date and reason. */
   changes: readonly string[];
   /** The jobs that can be named with what is known: those of tuning first, then those that depend on their results. */

@@ -1,6 +1,7 @@
 // All experiments, in the order in which they are shown.
 import type { Experiment } from "../protocol.js";
 import { article } from "./e00-article.js";
+import { figureOne } from "./e01-figure-one.js";
 import { learningRate } from "./e02-learning-rate.js";
 import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
@@ -11,6 +12,7 @@ import { batchStatistics } from "./e20-batch-statistics.js";
 
 export const suite: readonly Experiment[] = [
   article,
+  figureOne,
   learningRate,
   weightDecay,
   stopGradient,
