@@ -5,6 +5,7 @@ import { DataLoader } from "../data/loader.js";
 import { allIndices, type Indices } from "../data/split.js";
 import type { Module } from "../nn/module.js";
 import { crossEntropy } from "../ops/loss.js";
+import type { Optimizer } from "../optim/optimizer.js";
 import { SGD } from "../optim/sgd.js";
 import { tidy } from "../tensor/scope.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -22,8 +23,10 @@ export interface TrainingOptions {
   indices?: Indices;
   /** Called after each step with its number, from 1, and its loss; true ends the training. */
   afterStep?: (step: number, loss: number) => boolean | undefined;
-  /** The layers whose parameters are trained (default: all of the model). */
+  /** The parameters that are trained (default: all of the model). */
   parameters?: readonly Tensor[];
+  /** Takes the steps instead of plain SGD at `lr`; disposed of at the end. */
+  optimizer?: Optimizer;
 }
 
 /** What training gave. */
@@ -50,7 +53,7 @@ export function splitImages(set: ImageSet): { training: Indices; validation: Ind
 export function trainModel(model: Module, options: TrainingOptions): Training {
   const { set, seed, lr, steps, batch = 128, indices = splitImages(set).training } = options;
   const loader = new DataLoader(set, { batchSize: batch, shuffle: true, seed, dropLast: "drop", flatten: true, indices });
-  const optimizer = new SGD(options.parameters ?? model.parameters(), { lr });
+  const optimizer = options.optimizer ?? new SGD(options.parameters ?? model.parameters(), { lr });
   const advance = compile((index: Tensor) => {
     const { inputs, targets } = loader.gather(index);
     const loss = crossEntropy(model.call(inputs), targets);

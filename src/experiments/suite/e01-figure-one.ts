@@ -224,7 +224,8 @@ function jobOf({ mode, paper = false }: Plan, params: Omit<Params, "steps">): Jo
 
 /** Early times, then evenly to the end. */
 function timesOf(steps: number): number[] {
-  const even = Array.from({ length: 20 }, (_, i) => Math.round(((i + 1) * steps) / 20));
+  const count = steps < 1000 ? 3 : 20;
+  const even = Array.from({ length: count }, (_, i) => Math.round(((i + 1) * steps) / count));
   return [...new Set([...EARLY, 40, ...even])].filter((t) => t <= steps).sort((a, b) => a - b);
 }
 

@@ -3,6 +3,7 @@ import type { Experiment } from "../protocol.js";
 import { article } from "./e00-article.js";
 import { figureOne } from "./e01-figure-one.js";
 import { learningRate } from "./e02-learning-rate.js";
+import { weightSize } from "./e03-weight-size.js";
 import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
@@ -14,6 +15,7 @@ export const suite: readonly Experiment[] = [
   article,
   figureOne,
   learningRate,
+  weightSize,
   weightDecay,
   stopGradient,
   neighbours,
