@@ -24,7 +24,8 @@ export const NORM_LABELS: Readonly<Record<Norm, string>> = {
 };
 
 export interface MlpOptions {
-  norm: Norm;
+  /** By name, or a function that makes it for a width. */
+  norm: Norm | ((width: number) => Module);
   /** Sizes from input to output (default 784, 100, 100, 100, 10). */
   widths?: readonly number[];
   /** After each hidden layer (default "relu"); "linear" for none. */
@@ -55,7 +56,8 @@ export function buildMlp(seed: number, options: MlpOptions): Sequential {
     begin(linear, start, activation);
     layers.push(linear);
     if (i + 2 === widths.length) break;
-    const normalization = normOf(norm, widths[i + 1]!, options.batchNorm);
+    const width = widths[i + 1]!;
+    const normalization = typeof norm === "function" ? norm(width) : normOf(norm, width, options.batchNorm);
     const between = [normalization, activation === "linear" ? null : activationOf(activation)];
     for (const layer of place === "before" ? between : between.reverse()) if (layer !== null) layers.push(layer);
   }

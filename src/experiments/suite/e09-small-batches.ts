@@ -5,7 +5,7 @@ import { withoutStatsUpdate } from "../../nn/stats-update.js";
 import { tidy } from "../../tensor/scope.js";
 import type { LinesFigure } from "../figure.js";
 import { buildMlp, NORM_LABELS, NORMS, type Norm } from "../networks.js";
-import { defineExperiment, type Job, LEARNING_RATES, type Plan, type Results, TUNING_SEED } from "../protocol.js";
+import { defineExperiment, type Job, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { above, allOf, below, interval, pairedDifference } from "../statistics.js";
 import { bandPoint, exploratory, NORM_ROLES } from "../summary.js";
 import { accuracyOn, trainModel } from "../training.js";
@@ -16,6 +16,8 @@ const SAMPLES = { full: 20_000, quick: 400 };
 /** The linear scaling of the learning rate with the batch, up to a batch of 32. */
 const rateAt = (batch: number) => 0.1 * Math.min(1, batch / 32);
 const SMALLEST = 2;
+/** At batch 2 the protocol's rates are too large: the least of them won in a trial. */
+const RATES = { full: [0.001, 0.003, 0.01, 0.03, 0.1], quick: [0.01] };
 
 type Params = { norm: Norm; batch: number; lr: number; seed: number; samples: number };
 /** Test error, loss on validation images, and the share of |x̂| above 0.99 in a batch of two (BatchNorm only). */
@@ -33,20 +35,22 @@ export const smallBatches = defineExperiment<Params, Result>({
   refutedBy:
     "At batch 2, an error with BatchNorm that is less than 20 points above that of the network without it, or an error with LayerNorm that is 3 points or more above it.",
   setting:
-    "784-100-100-100-10 with ReLU, 20,000 training images at every batch size from 2 to 64, plain SGD at 0.1 · min(1, B/32), BatchRenorm with r up to 3 and d up to 5; and at batch 2 each network's best rate of 0.01 to 3 on validation images, reported beside it. About 4.1 million samples.",
+    "784-100-100-100-10 with ReLU, 20,000 training images at every batch size from 2 to 64, plain SGD at 0.1 · min(1, B/32), BatchRenorm with r up to 3 and d up to 5; and at batch 2 each network's best rate of 0.001 to 0.1 on validation images, reported beside it. About 4.1 million samples.",
   shows: "What is left of each normalization when the batch is small, after the same number of images.",
   doesNotShow:
     "A law for other networks: for ResNet-50 on ImageNet Wu & He report an error of 34.7 % at 2 images a device with BatchNorm against 24.1 % with GroupNorm, and 23.6 % at 32. Nor what larger batches lose by taking fewer steps, which shows at the right end.",
   formulas: ["m = 2:\\quad \\hat x = \\pm\\sqrt{\\frac{v}{v + \\varepsilon}} \\approx \\pm 1,\\quad v = \\tfrac14 (x_1 - x_2)^2"],
   exploratory: "error at batch 2: 58.9 % with BatchNorm, 6.2 without, 6.8 LayerNorm, 8.9 GroupNorm, 27.1 BatchRenorm",
   backend: "wasm",
-  changes: [],
+  changes: [
+    "2026-11-24, before the reported seeds: in trials on other seeds the least rate of the protocol's grid won at batch 2, so the grid there is 0.001 to 0.1.",
+  ],
   jobs(plan, done) {
     const { mode, seeds } = plan;
     const grid = seeds.flatMap((seed) =>
       SIZES[mode].flatMap((batch) => NORMS.map((norm) => jobOf(plan, { norm, batch, lr: rateAt(batch), seed }))),
     );
-    const tuning = NORMS.flatMap((norm) => ratesOf(mode).map((lr) => jobOf(plan, tuningParams(norm, lr))));
+    const tuning = NORMS.flatMap((norm) => RATES[mode].map((lr) => jobOf(plan, tuningParams(norm, lr))));
     const tuned = NORMS.flatMap((norm) => {
       const lr = tunedRate(norm, mode, done);
       return lr === undefined ? [] : seeds.map((seed) => jobOf(plan, { norm, batch: SMALLEST, lr, seed }));
@@ -139,10 +143,9 @@ export const smallBatches = defineExperiment<Params, Result>({
   },
 });
 
-const ratesOf = (mode: Plan["mode"]) => (mode === "full" ? LEARNING_RATES : [0.01, 0.1]);
 const tuningParams = (norm: Norm, lr: number) => ({ norm, batch: SMALLEST, lr, seed: TUNING_SEED });
 const tunedRate = (norm: Norm, mode: Plan["mode"], done: Results<Result>) =>
-  bestRate(ratesOf(mode), (lr) => done.get(keyOf(tuningParams(norm, lr)))?.validationLoss);
+  bestRate(RATES[mode], (lr) => done.get(keyOf(tuningParams(norm, lr)))?.validationLoss);
 
 function jobOf({ mode }: Plan, params: Omit<Params, "samples">): Job<Params> {
   return { key: keyOf(params), params: { ...params, samples: SAMPLES[mode] } };

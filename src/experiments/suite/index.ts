@@ -6,6 +6,8 @@ import { learningRate } from "./e02-learning-rate.js";
 import { weightSize } from "./e03-weight-size.js";
 import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
+import { shakenLayers } from "./e06-shaken-layers.js";
+import { alongTheGradient } from "./e07-along-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
 import { smallBatches } from "./e09-small-batches.js";
 import { newCamera } from "./e10-new-camera.js";
@@ -18,6 +20,8 @@ export const suite: readonly Experiment[] = [
   weightSize,
   weightDecay,
   stopGradient,
+  shakenLayers,
+  alongTheGradient,
   neighbours,
   smallBatches,
   newCamera,
