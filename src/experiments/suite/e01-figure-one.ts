@@ -62,7 +62,9 @@ export const figureOne = defineExperiment<Params, Result>({
     "at 1,000 steps 90.6 against 56.2 %; widths grew 1.55 against 26.4 times; with σ = 0.01 the plain network stayed at chance",
   backend: "wasm",
   hasPaperLength: true,
-  changes: [],
+  changes: [
+    "2026-11-24, before the reported seeds: percentiles were first taken in evaluation mode, where the running statistics of the first steps, not the network, made them move; they are now of training mode, as in the paper.",
+  ],
   jobs(plan, done) {
     const { mode, seeds } = plan;
     const fixed = seeds.flatMap((seed) => [
@@ -113,16 +115,14 @@ export const figureOne = defineExperiment<Params, Result>({
     watcher.dispose();
     return { times, accuracy, ...overTime(seen), moved: movedBy(seen[0]!.inputs, seen.at(-1)!.inputs), validationLoss: null };
 
-    /** Inputs of the last hidden sigmoid, and of the last layer, on test images in evaluation mode. */
+    /** Inputs of the last hidden sigmoid, and of the last layer, on test images in training mode: with their own statistics. */
     function probeOf(set: ImageSet) {
       const loader = new DataLoader(set, { batchSize: 1000, flatten: true });
       const { inputs } = loader.tensors(allIndices(Math.min(1000, set.count)));
       const layers = [...model].length;
       return () => {
-        model.eval();
         const units = arm === "softmax" ? null : describeUnits(valuesAfter(model, layers - 2, inputs), UNITS).units;
         const last = valuesAfter(model, layers - 1, inputs);
-        model.train();
         return { units, inputs: momentsOf(last, arm === "softmax" ? 784 : UNITS) };
       };
     }
@@ -284,7 +284,7 @@ function ribbons(plain: Result, norm: Result, seed: number): LinesFigure {
     title: "The input of one sigmoid over time",
     description:
       "Median and 15th to 85th percentile of the input of one unit of the last hidden layer against step, for both networks.",
-    caption: `Unit ${UNIT} of the last hidden layer, chosen before any run; 1,000 test images, evaluation mode, σ = 0.1, learning rate ${RATE}, seed ${seed}. The running statistics begin at 0 and 1.`,
+    caption: `Unit ${UNIT} of the last hidden layer, chosen before any run; 1,000 test images with their own statistics, as in training; σ = 0.1, learning rate ${RATE}, seed ${seed}.`,
     x: { label: "step" },
     y: { label: "input of the sigmoid" },
     series: [line("none", plain), line("batch", norm)],
