@@ -55,7 +55,7 @@ export const alongTheGradient = defineExperiment<Params, Result>({
     "784-100-100-100-10 with ReLU and, reported, sigmoids; learning rate 0.1, batch 128, 300 steps; every 10 steps the gradient of a further batch is followed for 0.5 to 4 times the learning rate. About 1.9 million training samples, and 1 million along the gradients.",
   shows: "Over which distance a step can be trusted, measured without a unit, so that losses of different size compare.",
   doesNotShow:
-    "That this is why training is faster, nor that it takes batch normalization: the other normalizations are beside it. A small range of the loss alone says nothing: a network of sigmoids that does not learn has the smoothest loss of all.",
+    "That this is why training is faster, nor that it takes the standard deviation: two other measures of spread over the batch are beside it, and LayerNorm, which measures over the units. A small range of the loss alone says nothing: a network of sigmoids that does not learn has the smoothest loss of all.",
   formulas: ["\\min_{\\eta} \\cos\\bigl(\\nabla L(w),\\ \\nabla L(w - \\eta \\nabla L(w))\\bigr)"],
   exploratory: "least cosine, ReLU: −0.51 without, +0.34 with BatchNorm; sigmoids −0.78 and +0.70",
   backend: "wasm",
@@ -179,7 +179,7 @@ function compared(seeds: number, of: (arm: Arm, activation: Activation, what: ke
   return {
     kind: "dots",
     name: "e7-arms",
-    title: "It takes a normalization, not this one",
+    title: "Which normalization keeps the gradient's word",
     description: "Mean over training of the least cosine, for each normalization, with ReLU and with sigmoids.",
     caption: `Means over training; bars are 95 % intervals over ${seeds} seeds.`,
     x: { label: "least cosine" },
