@@ -1,3 +1,4 @@
+import type { Role } from "../experiments/figure.js";
 import type { ArmName } from "../experiments/record.js";
 
 /** A width that a chart is drawn for. A page holds one drawing per size and shows the one that fits. */
@@ -26,6 +27,13 @@ export const ARM_COLOURS: Readonly<Record<ArmName, { line: string; ink: string }
   plain: { line: "var(--chart-plain, #0072b2)", ink: "var(--chart-plain-ink, #00619a)" },
   "batch-norm": { line: "var(--chart-norm, #d55e00)", ink: "var(--chart-norm-ink, #a94a00)" },
 };
+/** The same for every role that a series of an experiment can have: two further hues of Okabe & Ito; grey for what is computed. */
+export const ROLE_COLOURS: Readonly<Record<Role, { line: string; ink: string }>> = {
+  ...ARM_COLOURS,
+  "layer-norm": { line: "var(--chart-layer, #009e73)", ink: "var(--chart-layer-ink, #00735a)" },
+  other: { line: "var(--chart-other, #b0568b)", ink: "var(--chart-other-ink, #95406f)" },
+  theory: { line: "var(--chart-muted, #5f6368)", ink: "var(--chart-muted, #5f6368)" },
+};
 export const GRID = "var(--chart-grid, #e3e3e0)";
 export const MUTED = "var(--chart-muted, #5f6368)";
 export const PAPER = "var(--chart-paper, #ffffff)";
@@ -34,9 +42,11 @@ export const PAPER = "var(--chart-paper, #ffffff)";
 export const CHART_CSS = {
   light:
     "--chart-plain:#0072b2;--chart-plain-ink:#00619a;--chart-norm:#d55e00;--chart-norm-ink:#a94a00;" +
+    "--chart-layer:#009e73;--chart-layer-ink:#00735a;--chart-other:#b0568b;--chart-other-ink:#95406f;" +
     "--chart-grid:#e3e3e0;--chart-muted:#5f6368;--chart-paper:#ffffff",
   dark:
     "--chart-plain:#56b4e9;--chart-plain-ink:#7cc5f0;--chart-norm:#f0803c;--chart-norm-ink:#f59a62;" +
+    "--chart-layer:#2fbf95;--chart-layer-ink:#5bd3b0;--chart-other:#d68fb9;--chart-other-ink:#e2a9ca;" +
     "--chart-grid:#32363b;--chart-muted:#a3a9b0;--chart-paper:#16181b",
 } as const;
 

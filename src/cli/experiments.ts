@@ -6,6 +6,7 @@ import { type ExperimentRecord, type MetricRecord, parseExperimentRecord } from 
 import { type Experiment, type Plan, QUICK_SEEDS, SEEDS } from "../experiments/protocol.js";
 import { type JobProgress, runExperiment } from "../experiments/runner.js";
 import { findExperiment, suite } from "../experiments/suite/index.js";
+import { intervalText, valueText, verdictWord } from "../report/verdicts.js";
 import type { CliContext } from "./context.js";
 import { EXIT, UsageError } from "./errors.js";
 import { watchInterrupts } from "./interrupts.js";
@@ -33,7 +34,8 @@ interface RunFlags {
   quiet?: boolean;
 }
 
-const FOLDER = join("runs", "experiments");
+/** Where records are unless told otherwise. */
+export const RECORDS = join("runs", "experiments");
 
 /** Adds `evenkeel experiments` and `evenkeel run`. */
 export function addExperiments(
@@ -42,7 +44,7 @@ export function addExperiments(
   dependencies: ExperimentDependencies,
   done: (code: number) => void,
 ): void {
-  const folder = () => new Option("--out <folder>", "where records are").default(FOLDER).argParser(folderPath);
+  const folder = () => new Option("--out <folder>", "where records are").default(RECORDS).argParser(folderPath);
   program
     .command("experiments")
     .description("list the experiments: what each claims, and its last verdict")
@@ -138,18 +140,8 @@ async function run(
   return records.some(({ verdict }) => verdict === "FAIL") ? EXIT.refuted : EXIT.ok;
 }
 
-/** Numbers of a table: three digits, and e-notation where that is shorter. */
-function short(value: number | null): string {
-  if (value === null) return "-";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  return size < 1e-3 || size >= 1e5 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
-}
-
-function estimate({ estimate: value, low, high, unit }: MetricRecord): string {
-  const ends = low === null || high === null || low === high ? "" : ` [${short(low)}, ${short(high)}]`;
-  return `${short(value)} ${unit}${ends}`;
-}
+const estimate = (metric: MetricRecord) =>
+  metric.low === metric.high ? valueText(metric) : `${valueText(metric)} ${intervalText(metric)}`;
 
 const secondsOf = ({ started, finished }: ExperimentRecord) => Date.parse(finished) - Date.parse(started);
 
@@ -158,7 +150,7 @@ export function verdictTable(records: readonly ExperimentRecord[]): string[] {
   if (records.length === 0) return ["no experiment was finished"];
   const rows = records.map((record) => {
     const primary = record.metrics.find(({ role }) => role === "primary");
-    const word = record.verdict ?? (record.plan.mode === "quick" ? "quick" : "reported");
+    const { word } = verdictWord(record);
     const what = primary === undefined ? record.finding : `${primary.name}: ${estimate(primary)}`;
     return [`${record.id}  ${record.title}`, word, `n = ${record.plan.seeds.length}`, clock(secondsOf(record)), what];
   });

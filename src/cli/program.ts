@@ -3,6 +3,7 @@ import { addCompare, type CompareDependencies } from "./compare.js";
 import type { CliContext } from "./context.js";
 import { EXIT, errorText, oneLine, UsageError } from "./errors.js";
 import { addExperiments, type ExperimentDependencies } from "./experiments.js";
+import { addReport } from "./report.js";
 import { addTrain } from "./train.js";
 
 export interface CliDependencies extends CompareDependencies, ExperimentDependencies {
@@ -57,6 +58,7 @@ function buildProgram(context: CliContext, dependencies: CliDependencies, done: 
   addCompare(program, context, dependencies, done);
   addTrain(program, context, dependencies.version, done);
   addExperiments(program, context, dependencies, done);
+  addReport(program, context, done);
   for (const command of program.commands) {
     command.option("--debug", "print stack traces of errors").helpOption("--help", "print this help");
   }
