@@ -11,6 +11,7 @@ import { alongTheGradient } from "./e07-along-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
 import { smallBatches } from "./e09-small-batches.js";
 import { newCamera } from "./e10-new-camera.js";
+import { depth } from "./e11-depth.js";
 import { residualDepth } from "./e12-residual-depth.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 
@@ -26,6 +27,7 @@ export const suite: readonly Experiment[] = [
   neighbours,
   smallBatches,
   newCamera,
+  depth,
   residualDepth,
   batchStatistics,
 ];
