@@ -13,7 +13,9 @@ import { smallBatches } from "./e09-small-batches.js";
 import { newCamera } from "./e10-new-camera.js";
 import { depth } from "./e11-depth.js";
 import { residualDepth } from "./e12-residual-depth.js";
+import { nudge } from "./e17-nudge.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
+import { scaleAndShift } from "./e21-scale-and-shift.js";
 
 export const suite: readonly Experiment[] = [
   article,
@@ -29,7 +31,9 @@ export const suite: readonly Experiment[] = [
   newCamera,
   depth,
   residualDepth,
+  nudge,
   batchStatistics,
+  scaleAndShift,
 ];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
