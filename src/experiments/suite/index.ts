@@ -4,9 +4,10 @@ import { learningRate } from "./e02-learning-rate.js";
 import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
+import { robustness } from "./e13-robustness.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 
-export const suite: readonly Experiment[] = [learningRate, weightDecay, stopGradient, neighbours, batchStatistics];
+export const suite: readonly Experiment[] = [learningRate, weightDecay, stopGradient, neighbours, robustness, batchStatistics];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
 export function findExperiment(id: string): Experiment | undefined {
