@@ -5,9 +5,20 @@ import { weightDecay } from "./e04-weight-decay.js";
 import { stopGradient } from "./e05-stop-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
 import { robustness } from "./e13-robustness.js";
+import { dropoutVariance } from "./e14-dropout.js";
+import { whitenedInputs } from "./e18-whitened-inputs.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 
-export const suite: readonly Experiment[] = [learningRate, weightDecay, stopGradient, neighbours, robustness, batchStatistics];
+export const suite: readonly Experiment[] = [
+  learningRate,
+  weightDecay,
+  stopGradient,
+  neighbours,
+  robustness,
+  dropoutVariance,
+  whitenedInputs,
+  batchStatistics,
+];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
 export function findExperiment(id: string): Experiment | undefined {
