@@ -6,8 +6,11 @@ import { stopGradient } from "./e05-stop-gradient.js";
 import { neighbours } from "./e08-neighbours.js";
 import { robustness } from "./e13-robustness.js";
 import { dropoutVariance } from "./e14-dropout.js";
+import { affineOnly } from "./e15-affine-only.js";
+import { beforeAfter } from "./e16-before-after.js";
 import { whitenedInputs } from "./e18-whitened-inputs.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
+import { regularization } from "./e22-regularization.js";
 
 export const suite: readonly Experiment[] = [
   learningRate,
@@ -16,8 +19,11 @@ export const suite: readonly Experiment[] = [
   neighbours,
   robustness,
   dropoutVariance,
+  affineOnly,
+  beforeAfter,
   whitenedInputs,
   batchStatistics,
+  regularization,
 ];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
