@@ -27,6 +27,8 @@ export interface TrainingOptions {
   parameters?: readonly Tensor[];
   /** Takes the steps instead of plain SGD at `lr`; disposed of at the end. */
   optimizer?: Optimizer;
+  /** Adds weightDecay · parameter to each gradient (default 0). */
+  weightDecay?: number;
 }
 
 /** What training gave. */
@@ -51,9 +53,9 @@ export function splitImages(set: ImageSet): { training: Indices; validation: Ind
 
 /** Trains by plain SGD until `steps` are done, the loss is not finite, or `afterStep` says so. Rows of pixels in [0, 1]. */
 export function trainModel(model: Module, options: TrainingOptions): Training {
-  const { set, seed, lr, steps, batch = 128, indices = splitImages(set).training } = options;
+  const { set, seed, lr, steps, batch = 128, weightDecay = 0, indices = splitImages(set).training } = options;
   const loader = new DataLoader(set, { batchSize: batch, shuffle: true, seed, dropLast: "drop", flatten: true, indices });
-  const optimizer = options.optimizer ?? new SGD(options.parameters ?? model.parameters(), { lr });
+  const optimizer = options.optimizer ?? new SGD(options.parameters ?? model.parameters(), { lr, weightDecay });
   const advance = compile((index: Tensor) => {
     const { inputs, targets } = loader.gather(index);
     const loss = crossEntropy(model.call(inputs), targets);

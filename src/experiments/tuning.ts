@@ -26,3 +26,13 @@ export function bestRate(rates: readonly number[], lossOf: (rate: number) => num
   const sizes = losses.map((loss) => loss ?? Number.POSITIVE_INFINITY);
   return rates[sizes.indexOf(Math.min(...sizes))];
 }
+
+/** `bestRate` of each arm; undefined while a tuning run of any of them is not yet known. */
+export function bestRates<A extends string>(
+  arms: readonly A[],
+  rates: readonly number[],
+  lossOf: (arm: A, rate: number) => number | null | undefined,
+): Record<A, number> | undefined {
+  const best = arms.map((arm) => [arm, bestRate(rates, (rate) => lossOf(arm, rate))] as const);
+  return best.some(([, rate]) => rate === undefined) ? undefined : (Object.fromEntries(best) as Record<A, number>);
+}

@@ -13,9 +13,15 @@ import { smallBatches } from "./e09-small-batches.js";
 import { newCamera } from "./e10-new-camera.js";
 import { depth } from "./e11-depth.js";
 import { residualDepth } from "./e12-residual-depth.js";
+import { robustness } from "./e13-robustness.js";
+import { dropoutVariance } from "./e14-dropout.js";
+import { affineOnly } from "./e15-affine-only.js";
+import { beforeAfter } from "./e16-before-after.js";
 import { nudge } from "./e17-nudge.js";
+import { whitenedInputs } from "./e18-whitened-inputs.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 import { scaleAndShift } from "./e21-scale-and-shift.js";
+import { regularization } from "./e22-regularization.js";
 
 export const suite: readonly Experiment[] = [
   article,
@@ -31,9 +37,15 @@ export const suite: readonly Experiment[] = [
   newCamera,
   depth,
   residualDepth,
+  robustness,
+  dropoutVariance,
+  affineOnly,
+  beforeAfter,
   nudge,
+  whitenedInputs,
   batchStatistics,
   scaleAndShift,
+  regularization,
 ];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
