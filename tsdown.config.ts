@@ -75,6 +75,8 @@ const libraryBuild: UserConfig = {
 /** The command line is complete in itself: it has its own copy of the library, so errors have one identity. */
 const cliBuild: UserConfig = {
   ...shared,
+  // Compression joins strings and loses lone surrogates in them, which the regular expression of temml is made of.
+  minify: { compress: false, mangle: { keepNames: { class: true, function: false } }, codegen: true },
   name: "cli",
   entry: present({ cli: "src/cli/main.ts", "cli-worker": "src/cli/experiment-worker.ts" }),
   platform: "node",

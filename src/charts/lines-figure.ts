@@ -135,9 +135,10 @@ function domainOf(values: readonly number[], log: boolean | undefined, rules: re
   return [low >= 0 && low < 0.3 * high ? 0 : low - pad, high + pad];
 }
 
-function ticksOf([low, high]: Domain, log: boolean | undefined, most: number): number[] {
+/** @param least smallest distance of linear ticks, such as 1 for whole epochs */
+function ticksOf([low, high]: Domain, log: boolean | undefined, most: number, least = 0): number[] {
   if (log) return logTicks([low, high], most);
-  const rough = (high - low) / most;
+  const rough = Math.max(least, (high - low) / most);
   const power = 10 ** Math.floor(Math.log10(rough));
   const gap = [1, 2, 5, 10].map((digit) => digit * power).find((step) => step >= rough) ?? 10 * power;
   const first = Math.ceil(low / gap - 1e-9);
@@ -154,8 +155,9 @@ interface Layout {
 }
 
 function axes(figure: LinesFigure, domains: { x: Domain; y: Domain }, { size, columns, heading, first }: Layout): Markish[] {
+  const isWhole = figure.series.every(({ points }) => points.every(([x]) => Number.isInteger(x)));
   const [xTicks, yTicks] = [
-    ticksOf(domains.x, figure.x.log, size.name === "narrow" ? 5 : columns > 1 ? 4 : 8),
+    ticksOf(domains.x, figure.x.log, size.name === "narrow" ? 5 : columns > 1 ? 4 : 8, isWhole ? 1 : 0),
     ticksOf(domains.y, figure.y.log, columns > 1 || size.name === "narrow" ? 5 : 7),
   ];
   return [

@@ -2,7 +2,7 @@
 import { experimentChart } from "../charts/experiment-figure.js";
 import { renderChart } from "../charts/svg.js";
 import { CHART_SIZES } from "../charts/theme.js";
-import type { ExperimentRecord, MetricRecord } from "../experiments/experiment-record.js";
+import type { ExperimentRecord } from "../experiments/experiment-record.js";
 import type { Figure } from "../experiments/figure.js";
 import { EXPERIMENTS_STYLE } from "./experiments-style.js";
 import { formula } from "./formula.js";
@@ -180,20 +180,14 @@ function figureHtml(figure: Figure, { plan }: ExperimentRecord): Html {
     <figcaption><p>${figure.caption} <a class="save" download="${figure.name}-${plan.data}.svg" href="${file}">Save as SVG</a></p></figcaption></figure>`;
 }
 
-const ROLE_WORDS: Readonly<Record<MetricRecord["role"], string>> = {
-  primary: "primary",
-  control: "control",
-  exploratory: "exploratory",
-};
-
 function metricTable({ metrics, plan }: ExperimentRecord): Html {
   const rows = metrics.map(
     (metric) => html`<tr class="${metric.role}">
       <th scope="row">${metric.name}</th>
-      <td data-label="Estimate">${valueText(metric)}</td>
-      <td data-label="95 % interval">${intervalText(metric)}</td>
-      <td data-label="Criterion">${metric.criterion ?? "–"}${metric.verdict !== undefined && html` · ${metric.verdict}`}</td>
-      <td data-label="Role">${ROLE_WORDS[metric.role]}</td>
+      <td>${valueText(metric)}</td>
+      <td>${intervalText(metric)}</td>
+      <td class="${metric.criterion === undefined ? "none" : "criterion"}">${metric.criterion ?? "–"}${metric.verdict !== undefined && html` · ${metric.verdict}`}</td>
+      <td>${metric.role}</td>
     </tr>`,
   );
   const seeds = metrics.map(

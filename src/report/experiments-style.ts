@@ -14,7 +14,7 @@ a{color:inherit;text-decoration-thickness:1px;text-underline-offset:.18em}
 .formula math{display:block;text-align:left}
 .figure-title{font-weight:600;margin:1.6em 0 .4em}
 .save{white-space:nowrap;color:var(--soft)}
-.verdicts td,.metrics td{text-align:left}
+.verdicts td,.metrics td,.verdicts thead th,.metrics thead th{text-align:left}
 .verdicts .words,.metrics th,.seeds th{white-space:normal}
 .verdicts td.words{min-width:9em;font-size:.9rem;line-height:1.45}
 .verdicts td.name{white-space:normal;min-width:8em}
@@ -30,10 +30,12 @@ a{color:inherit;text-decoration-thickness:1px;text-underline-offset:.18em}
 .verdicts,.verdicts tbody,.verdicts caption,.metrics,.metrics tbody,.metrics caption{display:block}
 .verdicts tr,.metrics tr{display:block;padding:.7em 0;border-bottom:1px solid var(--rule)}
 .verdicts tr>*,.metrics tr>*{display:block;border:0;padding:.1em 0;white-space:normal;min-width:0}
-.verdicts td::before,.metrics td::before{content:attr(data-label) ": ";color:var(--soft);font-weight:400}
-.verdicts td.name::before{content:""}
+.verdicts td.words::before{content:attr(data-label) ": ";color:var(--soft);font-weight:400}
 .verdicts td.name{font-weight:600}
 .verdicts th{float:left;margin-right:.5em}
+.metrics tr{padding:.45em 0}
+.metrics td{display:inline;padding-right:.5em}
+.metrics td.none{display:none}
 }
 @media print{.save,details summary{display:none}.experiment{break-before:page}figure{break-inside:avoid}}
 `.trim();
