@@ -72,11 +72,24 @@ const libraryBuild: UserConfig = {
   copy: ["kernels.wasm", "kernels-relaxed.wasm", "worker.js"].map((name) => `src/engine/wasm/${name}`).filter(existsSync),
 };
 
+/**
+ * The minifier joins strings and spoils lone surrogates in them, of which temml makes a regular expression: there they can stand
+ * as escapes as well.
+ */
+const escapedSurrogates = {
+  name: "escaped-surrogates",
+  transform(code: string, id: string) {
+    if (!/\/temml\/dist\/temml\.mjs$/.test(id)) return null;
+    const [lone, escaped] = ["[\\uD800-\\uDBFF][\\uDC00-\\uDFFF]", "[\\\\uD800-\\\\uDBFF][\\\\uDC00-\\\\uDFFF]"];
+    if (!code.includes(lone)) throw new Error("temml has changed: is escapedSurrogates still needed?");
+    return code.replaceAll(lone, escaped);
+  },
+};
+
 /** The command line is complete in itself: it has its own copy of the library, so errors have one identity. */
 const cliBuild: UserConfig = {
   ...shared,
-  // Compression joins strings and loses lone surrogates in them, which the regular expression of temml is made of.
-  minify: { compress: false, mangle: { keepNames: { class: true, function: false } }, codegen: true },
+  plugins: [escapedSurrogates],
   name: "cli",
   entry: present({ cli: "src/cli/main.ts", "cli-worker": "src/cli/experiment-worker.ts" }),
   platform: "node",

@@ -15,13 +15,15 @@ export interface JobRequest {
 // Experiments choose unusual settings on purpose, such as eps = 0.
 setWarningHandler(() => undefined);
 
-let data: { name: Plan["data"]; sets: JobContext } | null = null;
+let loaded: { data: Plan["data"]; mode: Plan["mode"]; sets: JobContext } | null = null;
 
 async function answer({ experiment, job, plan }: JobRequest) {
   const found = findExperiment(experiment);
   if (found === undefined) throw new Error(`there is no experiment ${experiment}`);
-  if (data?.name !== plan.data) data = { name: plan.data, sets: await loadPlanData(plan.data) };
-  return runJob(found, job, data.sets);
+  if (loaded?.data !== plan.data || loaded.mode !== plan.mode) {
+    loaded = { data: plan.data, mode: plan.mode, sets: await loadPlanData(plan) };
+  }
+  return runJob(found, job, loaded.sets);
 }
 
 parentPort?.on("message", (request: JobRequest) => {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadPlanData } from "../../src/cli/experiment-data.js";
 import { setWarningHandler } from "../../src/core/warnings.js";
-import { loadMnist } from "../../src/data/node.js";
 import { parseExperimentRecord } from "../../src/experiments/experiment-record.js";
 import { runJob } from "../../src/experiments/job.js";
 import type { JobContext, Json, Plan } from "../../src/experiments/protocol.js";
@@ -20,10 +20,7 @@ let restore: Parameters<typeof setWarningHandler>[0];
 const here: JobWorker = { run: (id, job) => runJob(findExperiment(id)!, job, sets) };
 beforeAll(async () => {
   restore = setWarningHandler(() => undefined);
-  sets = { train: await loadMnist({ split: "train", offline: true }), test: await loadMnist({ split: "test", offline: true }) };
-  // Quick runs look at some of the test images: what is tested is that experiments run, not what they find.
-  const { test: all } = sets;
-  sets.test = { ...all, count: 2000, images: all.images.slice(0, 2000 * 784), labels: all.labels.slice(0, 2000) };
+  sets = await loadPlanData(quick);
 });
 afterAll(() => void setWarningHandler(restore));
 
