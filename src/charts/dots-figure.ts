@@ -29,7 +29,7 @@ export function dotsPlot(figure: DotsFigure, size: ChartSize): PlotOptions {
       type: figure.x.log ? "log" : "linear",
       domain: domainOf(values.concat(figure.rules.map(({ value }) => value)), figure.x.log),
     },
-    y: { domain: [-count + 0.5, 0.5] },
+    y: { domain: [-count + 0.5, 0.5], axis: null },
     marks: [
       Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: narrow ? 4 : 8 }),
       Plot.axisX({
@@ -83,13 +83,12 @@ function rowMarks({ row, at }: Placed, figure: DotsFigure, narrow: boolean, marg
     }),
     ...((row.values ?? []).length > 1
       ? [
-          Plot.tickX((row.values ?? []).map(shown).filter(Number.isFinite), {
-            ...place,
+          Plot.ruleX((row.values ?? []).map(shown).filter(Number.isFinite), {
             x: (d: number) => d,
+            y1: () => at - 0.24,
+            y2: () => at + 0.24,
             stroke: line,
-            strokeOpacity: 0.5,
-            insetTop: 5,
-            insetBottom: 5,
+            strokeOpacity: 0.55,
           }),
         ]
       : []),

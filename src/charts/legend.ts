@@ -23,7 +23,7 @@ function place(entries: readonly LegendEntry[], width: number, fontSize: number)
   const placed: Placed[] = [];
   let [row, left] = [0, 0];
   for (const entry of entries) {
-    const own = (entry.label.length + 5) * fontSize * 0.57;
+    const own = (entry.label.length + 5) * fontSize * 0.63;
     if (left > 0 && left + own > width) [row, left] = [row + 1, 0];
     placed.push({ ...entry, row, left });
     left += own;

@@ -2,14 +2,14 @@
 import { experimentChart } from "../charts/experiment-figure.js";
 import { renderChart } from "../charts/svg.js";
 import { CHART_SIZES } from "../charts/theme.js";
-import type { ExperimentRecord } from "../experiments/experiment-record.js";
+import type { ExperimentRecord, MetricRecord } from "../experiments/experiment-record.js";
 import type { Figure } from "../experiments/figure.js";
 import { EXPERIMENTS_STYLE } from "./experiments-style.js";
 import { formula } from "./formula.js";
 import { type Html, html, trusted } from "./html.js";
 import { formatSeconds } from "./numbers.js";
 import { STYLE } from "./style.js";
-import { intervalText, valueText, verdictWord } from "./verdicts.js";
+import { intervalText, shortNumber, valueText, verdictWord } from "./verdicts.js";
 
 /** The policy forbids what the page does not need: scripts, and anything from elsewhere. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
@@ -180,7 +180,23 @@ function figureHtml(figure: Figure, { plan }: ExperimentRecord): Html {
     <figcaption><p>${figure.caption} <a class="save" download="${figure.name}-${plan.data}.svg" href="${file}">Save as SVG</a></p></figcaption></figure>`;
 }
 
+/** More exploratory metrics than this are folded away. */
+const SHOWN = 6;
+
 function metricTable({ metrics, plan }: ExperimentRecord): Html {
+  const judged = metrics.filter(({ role }) => role !== "exploratory");
+  const others = metrics.filter(({ role }) => role === "exploratory");
+  const isLong = others.length > SHOWN;
+  const seeds = metrics.map(
+    ({ name, values }) =>
+      html`<tr><th scope="row">${name}</th><td>${values.map((value) => shortNumber(value)).join(" · ")}</td></tr>`,
+  );
+  return html`${(judged.length > 0 || !isLong) && table(isLong ? judged : metrics, `What was measured, n = ${plan.seeds.length}`)}
+    ${isLong && html`<details><summary>${others.length} exploratory metrics, which decide nothing</summary>${table(others, `n = ${plan.seeds.length}`)}</details>`}
+    <details><summary>The value of each seed</summary><div class="scroll"><table class="seeds"><tbody>${seeds}</tbody></table></div></details>`;
+}
+
+function table(metrics: readonly MetricRecord[], caption: string): Html {
   const rows = metrics.map(
     (metric) => html`<tr class="${metric.role}">
       <th scope="row">${metric.name}</th>
@@ -190,13 +206,8 @@ function metricTable({ metrics, plan }: ExperimentRecord): Html {
       <td>${metric.role}</td>
     </tr>`,
   );
-  const seeds = metrics.map(
-    ({ name, values }) =>
-      html`<tr><th scope="row">${name}</th><td>${values.map((value) => valueText({ estimate: value, unit: "" })).join(" · ")}</td></tr>`,
-  );
   return html`<div class="scroll"><table class="metrics">
-      <caption>What was measured, n = ${plan.seeds.length}</caption>
+      <caption>${caption}</caption>
       <thead><tr><th scope="col">Metric</th><th scope="col">Estimate</th><th scope="col">95 % interval</th><th scope="col">Criterion</th><th scope="col">Role</th></tr></thead>
-      <tbody>${rows}</tbody></table></div>
-    <details><summary>The value of each seed</summary><div class="scroll"><table class="seeds"><tbody>${seeds}</tbody></table></div></details>`;
+      <tbody>${rows}</tbody></table></div>`;
 }

@@ -21,6 +21,7 @@ a{color:inherit;text-decoration-thickness:1px;text-underline-offset:.18em}
 .verdicts td,.verdicts tbody th{vertical-align:top}
 .metrics tbody th,.seeds tbody th{font-weight:400}
 .metrics{font-size:.92rem}
+.outcome>.scroll{margin:1.6em 0 1em}
 .metrics .primary>*{font-weight:700}
 .metrics .exploratory>*{color:var(--soft)}
 .seeds td{white-space:normal;text-align:left}

@@ -195,7 +195,7 @@ function byDepth(depths: readonly number[], steps: number, seeds: number, of: Of
     name: "e12-loss",
     title: "Loss after the same steps, by depth",
     description: "Final training loss against the number of blocks for the four networks; a line ends where runs diverge.",
-    caption: `Mean of the last ${LAST} of ${steps} training losses, each network and depth at its best rate on validation images; mean of ${seeds} seeds, band from the least to the largest.`,
+    caption: `Mean of the last ${Math.min(LAST, steps)} of ${steps} training losses, each network and depth at its best rate on validation images; mean of ${seeds} seeds, band from the least to the largest.`,
     x: { label: "blocks" },
     y: { label: "training loss" },
     series: ARMS.map((arm) => ({
