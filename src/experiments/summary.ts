@@ -21,6 +21,9 @@ export function exploratory(name: string, unit: string, values: readonly number[
   return { ...interval(values), name, unit, role: "exploratory", values };
 }
 
+/** a[i] − b[i]. */
+export const differences = (a: readonly number[], b: readonly number[]) => a.map((x, i) => x - b[i]!);
+
 export type BandPoint = LinesFigure["series"][number]["points"][number];
 
 /** Mean, least and largest of the seeds at x; a gap where one has no finite value: the mean of those that survived would flatter. */

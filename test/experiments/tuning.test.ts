@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { dotRow, exploratory } from "../../src/experiments/presentation.js";
+import { dotsRow, exploratory } from "../../src/experiments/summary.js";
 import { bestRate, bestRates } from "../../src/experiments/tuning.js";
 
 describe("the best learning rate", () => {
@@ -24,7 +24,7 @@ describe("what is shown of one value of each seed", () => {
   });
 
   test("a row has null where a value or an end of the interval is not finite", () => {
-    expect(dotRow("a", "plain", [1, Number.NaN])).toMatchObject({ estimate: null, low: null, high: null, values: [1, null] });
-    expect(dotRow("a", "plain", [1], "g")).toMatchObject({ estimate: 1, low: null, high: null, group: "g" });
+    expect(dotsRow("a", "plain", [1, Number.NaN])).toMatchObject({ estimate: null, low: null, high: null, values: [1, null] });
+    expect(dotsRow("a", "plain", [1], "g")).toMatchObject({ estimate: 1, low: null, high: null, group: "g" });
   });
 });

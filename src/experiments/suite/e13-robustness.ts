@@ -13,9 +13,9 @@ import { tidy } from "../../tensor/scope.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import type { LinesFigure, Role } from "../figure.js";
 import { buildMlp } from "../networks.js";
-import { differences, exploratory } from "../presentation.js";
 import { defineExperiment, type Metric, type Plan, type Results } from "../protocol.js";
 import { below, interval, mean, pairedDifference } from "../statistics.js";
+import { differences, exploratory } from "../summary.js";
 import { splitImages, trainModel, Watcher } from "../training.js";
 
 const ARMS = ["none", "batch", "layer", "decay"] as const;

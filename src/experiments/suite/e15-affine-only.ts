@@ -9,9 +9,9 @@ import { tensor, zeros } from "../../tensor/create.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import type { Role } from "../figure.js";
 import { buildMlp, linearsOf } from "../networks.js";
-import { differences, dotRow, exploratory } from "../presentation.js";
 import { defineExperiment, LEARNING_RATES, type Metric, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { above, allOf, interval, mean, pairedDifference } from "../statistics.js";
+import { differences, dotsRow, exploratory } from "../summary.js";
 import { accuracyOn, trainModel } from "../training.js";
 import { bestRates, validationLoss } from "../tuning.js";
 
@@ -127,7 +127,7 @@ export const affineOnly = defineExperiment<Params, Result>({
             "Test accuracy of one network of which γ and β, as many random weights, the last layer or everything is trained.",
           caption: `All test images after ${STEPS[mode].run} steps, batch 128; dots are ${seeds.length} seeds, bars 95 % intervals of the mean. Each at the learning rate that was best on validation images.`,
           x: { label: "test accuracy, %" },
-          rows: arms.map((arm) => dotRow(`${LABELS[arm]} (${count(arm)})`, ROLES[arm], of(arm, "accuracy"))),
+          rows: arms.map((arm) => dotsRow(`${LABELS[arm]} (${count(arm)})`, ROLES[arm], of(arm, "accuracy"))),
           rules: [
             { axis: "x", value: 10, label: "chance" },
             { axis: "x", value: 70, label: "threshold" },

@@ -1,9 +1,9 @@
 // E16: batch normalization before the activation or after it.
 import type { LinesFigure, Role } from "../figure.js";
 import { buildMlp } from "../networks.js";
-import { differences, exploratory } from "../presentation.js";
 import { defineExperiment, LEARNING_RATES, type Metric, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { interval, mean } from "../statistics.js";
+import { differences, exploratory } from "../summary.js";
 import { accuracyOn, finalLoss, trainModel } from "../training.js";
 import { bestRates, validationLoss } from "../tuning.js";
 

@@ -8,9 +8,9 @@ import { crossEntropy } from "../../ops/loss.js";
 import { tidy } from "../../tensor/scope.js";
 import type { DotsFigure, LinesFigure, Role } from "../figure.js";
 import { buildMlp, DEFAULT_WIDTHS } from "../networks.js";
-import { dotRow } from "../presentation.js";
 import { defineExperiment, LEARNING_RATES, type Metric, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { allOf, exactly, interval, ratioAbove, type Time, timeRatio } from "../statistics.js";
+import { dotsRow } from "../summary.js";
 import { splitImages, trainModel } from "../training.js";
 import { bestRates } from "../tuning.js";
 import { conditionNumber, EPSILON, PREPARATIONS, type Preparation, Prepare, residualOf, whiteningOf } from "../whitening.js";
@@ -200,7 +200,7 @@ function stepsFigure({ mode, seeds }: Plan, times: (arm: Arm) => Time[]): DotsFi
     x: { label: "steps" },
     rows: netsOf(mode).flatMap((net) =>
       PREPARATIONS.map((p) =>
-        dotRow(
+        dotsRow(
           p,
           ROLES[p],
           times(`${net}-${p}`).map(({ steps }) => steps),

@@ -5,9 +5,9 @@ import { ReLU } from "../../nn/relu.js";
 import { Sequential } from "../../nn/sequential.js";
 import type { Role } from "../figure.js";
 import { buildMlp, NORM_LABELS } from "../networks.js";
-import { differences, dotRow, exploratory } from "../presentation.js";
 import { defineExperiment, LEARNING_RATES, type Metric, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { interval, mean } from "../statistics.js";
+import { differences, dotsRow, exploratory } from "../summary.js";
 import { accuracyOn, splitImages, trainModel } from "../training.js";
 import { bestRates } from "../tuning.js";
 
@@ -114,7 +114,7 @@ export const regularization = defineExperiment<Params, Result>({
           caption: `All test images after ${STEPS[mode]} steps on ${IMAGES.toLocaleString("en")} training images; dots are ${seeds.length} seeds, bars 95 % intervals of the mean. Each at the learning rate that was best on validation images.`,
           x: { label: "test accuracy, %" },
           rows: armsOf(mode).map(({ arm, kind, batch }) =>
-            dotRow(`${LABELS[kind]} (rate ${best[arm]})`, ROLES[kind], of(arm, "test"), `batch ${batch}`),
+            dotsRow(`${LABELS[kind]} (rate ${best[arm]})`, ROLES[kind], of(arm, "test"), `batch ${batch}`),
           ),
           rules: [],
         },
