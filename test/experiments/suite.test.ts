@@ -85,7 +85,7 @@ describe("evenkeel run", () => {
   test("refuses unknown experiments and says which there are", async () => {
     const world = makeWorld();
     expect(await runCommand(world, ["run", "E99"], workers)).toBe(2);
-    expect(world.err()).toContain('unknown experiment "E99"; there are E2,');
+    expect(world.err()).toContain('unknown experiment "E99"; there are E0, E1,');
     world.remove();
   });
 

@@ -19,6 +19,7 @@ import { affineOnly } from "./e15-affine-only.js";
 import { beforeAfter } from "./e16-before-after.js";
 import { nudge } from "./e17-nudge.js";
 import { whitenedInputs } from "./e18-whitened-inputs.js";
+import { whitening } from "./e19-whitening.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 import { scaleAndShift } from "./e21-scale-and-shift.js";
 import { regularization } from "./e22-regularization.js";
@@ -43,6 +44,7 @@ export const suite: readonly Experiment[] = [
   beforeAfter,
   nudge,
   whitenedInputs,
+  whitening,
   batchStatistics,
   scaleAndShift,
   regularization,
