@@ -173,7 +173,11 @@ function outcome(record: ExperimentRecord, isOneOfMany: boolean): Html {
 function figureHtml(figure: Figure, { plan }: ExperimentRecord): Html {
   const chart = experimentChart({ ...figure, name: `${figure.name}-${plan.data}` });
   const drawings = CHART_SIZES.map((size) => ({ size, svg: renderChart(chart, size) }));
-  const wide = drawings.at(-1)!.svg;
+  // Alone it needs the namespace, and the paper and ink that the page gives it here.
+  const wide = drawings
+    .at(-1)!
+    .svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1b1d1f" ')
+    .replace('style="', 'style="background:#fff;');
   const file = `data:image/svg+xml,${encodeURIComponent(wide)}`;
   return html`<figure><p class="figure-title">${figure.title}</p>
     ${drawings.map(({ size, svg }) => trusted(svg.replace('class="chart', `class="${size.name} chart`)))}
