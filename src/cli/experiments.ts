@@ -154,7 +154,7 @@ export function verdictTable(records: readonly ExperimentRecord[]): string[] {
     const what = primary === undefined ? record.finding : `${primary.name}: ${estimate(primary)}`;
     return [`${record.id}  ${record.title}`, word, `n = ${record.plan.seeds.length}`, clock(secondsOf(record)), what];
   });
-  return formatTable([["experiment", "verdict", "seeds", "time", "primary metric, 95 % interval"], ...rows]);
+  return formatTable([["experiment", "verdict", "seeds", "time", "primary metric, 95 % interval"], ...rows], [0, 1, 4]);
 }
 
 async function list(base: string, context: CliContext): Promise<number> {

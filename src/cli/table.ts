@@ -3,12 +3,12 @@ import type { CompareRecord } from "../experiments/record.js";
 import { formatLoss, formatPercent, formatRate, formatSeconds } from "../report/numbers.js";
 import { summarize } from "../report/summary.js";
 
-/** Lines of a table: the first column to the left, the others to the right, two spaces between. */
-export function formatTable(rows: readonly (readonly string[])[]): string[] {
+/** Lines of a table: columns of words to the left (default: the first), those of numbers to the right, two spaces between. */
+export function formatTable(rows: readonly (readonly string[])[], words: readonly number[] = [0]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
   return rows.map((row) =>
     row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .map((cell, column) => (words.includes(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join("  ")
       .trimEnd(),
   );
