@@ -170,7 +170,7 @@ const forgotten = new FinalizationRegistry<Step>((step) => {
  * - Tensors that `fn` takes from outside (parameters, buffers) are used where they lie; arguments are copied in.
  * - The result is one or more tensors, which no backward pass goes through, and is valid until the next call.
  * - What `fn` makes meanwhile shares one area of memory with all recordings, planned by what is needed when.
- * - Hooks on a module make the step run as it is, so that they see every value.
+ * - Hooks on a module make the step run as it is, so that they see every value; those that sample, only when they are due.
  *
  * @param fn a synchronous function of tensors and plain values that returns tensors, in arrays and objects if you like
  * @throws RecordingError from a call, before anything is changed: `fn` reads a value (and so might branch on data), makes a

@@ -2,7 +2,7 @@ import { GradientError } from "../core/errors.js";
 import { formatShape, sameShape } from "../core/shape.js";
 import type { Backend, RecordedProgram, Storage } from "../engine/backend.js";
 import { currentBackend, withBackend } from "../engine/current.js";
-import { brokenGuard, type Guard, type Recorder, recordWith } from "../engine/recorder.js";
+import { brokenGuard, type Guard, type Recorder, type RunObserver, recordWith } from "../engine/recorder.js";
 import { GradJournal, withJournal } from "../tensor/grad-journal.js";
 import { randomStorageOf } from "../tensor/random.js";
 import { tidy } from "../tensor/scope.js";
@@ -72,6 +72,7 @@ export class Recording {
     private readonly gradients: StepGradients,
     /** Memory from outside that the program uses. */
     private readonly outside: ReadonlySet<Storage>,
+    private readonly observers: ReadonlySet<RunObserver>,
     /** A tensor that the step made and that lives on, though nobody returned it; null if there is none. */
     private readonly escaped: string | null,
   ) {}
@@ -96,7 +97,7 @@ export class Recording {
       recording.program.run(storagesIn(args));
       for (const storage of recorder.given) backend.release(storage);
       journal.commit();
-      recording.gradients.apply(args);
+      recording.finish(args);
       return recording;
     } catch (error) {
       journal.restore((memory, like) => new Tensor(memory.retain(), like.shape));
@@ -113,7 +114,7 @@ export class Recording {
     const program = recorder.backend.link(recorder, recorder.alive, places);
     const signature = new Signature(recorder.backend, args, recorder.guards);
     const escaped = stray ? `${stray.length} values of ${stray.dtype}` : null;
-    return new Recording(signature, program, result, gradients, recorder.outside(), escaped);
+    return new Recording(signature, program, result, gradients, recorder.outside(), recorder.observers, escaped);
   }
 
   /** Why the program cannot be run again at all, or null if it can. */
@@ -135,8 +136,14 @@ export class Recording {
 
   replay(args: readonly unknown[]): unknown {
     this.program.run(storagesIn(args));
-    this.gradients.apply(args);
+    this.finish(args);
     return this.result.build(args);
+  }
+
+  /** What belongs to a run and is no kernel call. */
+  private finish(args: readonly unknown[]): void {
+    this.gradients.apply(args);
+    for (const observer of this.observers) observer.stepRan();
   }
 
   /** The result of the run that has just been. */
@@ -146,7 +153,7 @@ export class Recording {
 
   profile(args: readonly unknown[]): { kernel: string; ms: number }[] {
     const times = this.program.profile(storagesIn(args));
-    this.gradients.apply(args);
+    this.finish(args);
     return times;
   }
 

@@ -157,6 +157,13 @@ export const kernels = {
   randomNormal: { state: "in", y: "out", n: "int", mean: "float", std: "float" },
   dropoutMask: { state: "in", y: "out", n: "int", p: "float" },
   advanceRandom: { state: "inout" },
+
+  // Distributions of the finite values of each unit of x [groups, units, inner]. percents, y and moments are float64.
+  finiteMoments: { x: "in", moments: "out", groups: "int", units: "int", inner: "int" },
+  percentiles: { x: "in", percents: "in", y: "out", groups: "int", units: "int", inner: "int", count: "int" },
+  histogram: {
+    x: "in", counts: "out", groups: "int", units: "int", inner: "int", bins: "int", low: "float", high: "float",
+  },
 } as const;
 
 /** Operations of the kernel `unary`. `alpha` is the scalar, the slope or the exponent where one is needed. */

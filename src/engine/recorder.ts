@@ -15,6 +15,12 @@ export interface Guard {
   readonly value: unknown;
 }
 
+/** Somebody who would have heard of a step, had its JavaScript run. */
+export interface RunObserver {
+  /** Called after each run of the recorded step. */
+  stepRan(): void;
+}
+
 /**
  * Takes down the kernel calls of one step in place of running them. While a recorder is active, every backend sends it the
  * calls and the memory that would have been taken and given back; nothing is computed, so a step that fails has done nothing.
@@ -24,6 +30,8 @@ export class Recorder {
   /** Memory taken during the step that is not given back yet. It has no place until the program is linked. */
   readonly alive = new Set<Storage>();
   readonly guards: Guard[] = [];
+  /** Told of every run of the step. */
+  readonly observers = new Set<RunObserver>();
   /** Memory from before the step that the step gave back; given back in fact when the step has run. */
   readonly given: Storage[] = [];
   private readonly watched = new Set<object>();

@@ -1,5 +1,5 @@
 import { InspectionError } from "../core/errors.js";
-import { activeRecorder, refuseInStep, watch } from "../engine/recorder.js";
+import { activeRecorder, type RunObserver, refuseInStep } from "../engine/recorder.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
@@ -14,24 +14,47 @@ export type ForwardPreHook = (module: Module, inputs: readonly Tensor[]) => Tens
 /** Takes a hook away again. Harmless when repeated. */
 export type RemoveHook = () => void;
 
-/** Hooks in the order in which they were registered. */
-export class HookList<Hook> {
-  private readonly entries = new Map<symbol, Hook>();
-  private count = 0;
+/** When a hook looks that does not look at every run. In between, recorded steps are repeated as if it were not there. */
+export interface HookSampling {
+  /** Whether it is to see the next run. Must not change anything. */
+  isDue(): boolean;
+  /** Called when a recorded step that runs the module was repeated, and the hook did not see it. */
+  skip(): void;
+}
 
+/** Hooks in the order in which they were registered. */
+export class HookList<Hook> implements RunObserver {
+  private readonly entries = new Map<symbol, Hook>();
+  private readonly samplings = new Map<symbol, HookSampling>();
+
+  /** How many there are; in a recorded step, how many look at its next run, which then runs as it is. */
   get size(): number {
-    watch(this);
-    return this.count;
+    const recorder = activeRecorder();
+    if (recorder === null) return this.entries.size;
+    recorder.watch(this, ["due"]);
+    recorder.observers.add(this);
+    return this.due;
   }
 
-  add(hook: Hook): RemoveHook {
+  /** How many look at the next run. */
+  get due(): number {
+    let due = this.entries.size;
+    for (const sampling of this.samplings.values()) if (!sampling.isDue()) due--;
+    return due;
+  }
+
+  stepRan(): void {
+    for (const sampling of this.samplings.values()) sampling.skip();
+  }
+
+  add(hook: Hook, sampling?: HookSampling): RemoveHook {
     refuseInStep("hook", "a hook cannot be attached in a recorded step, which would not run it: attach it outside.");
     const key = Symbol("hook");
     this.entries.set(key, hook);
-    this.count = this.entries.size;
+    if (sampling !== undefined) this.samplings.set(key, sampling);
     return () => {
       this.entries.delete(key);
-      this.count = this.entries.size;
+      this.samplings.delete(key);
     };
   }
 

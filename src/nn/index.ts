@@ -29,7 +29,7 @@ export { Flatten } from "./flatten.js";
 export { GELU } from "./gelu.js";
 export { GhostBatchNorm } from "./ghost-batch-norm.js";
 export { GroupNorm, type GroupNormLayerOptions } from "./group-norm.js";
-export type { ForwardHook, ForwardPreHook, RemoveHook } from "./hooks.js";
+export type { ForwardHook, ForwardPreHook, HookSampling, RemoveHook } from "./hooks.js";
 export { Identity } from "./identity.js";
 export * as init from "./init.js";
 export {

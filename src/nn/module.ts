@@ -1,7 +1,7 @@
 import { OptionError, TrainingError } from "../core/errors.js";
 import { watch } from "../engine/recorder.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type ForwardHook, type ForwardPreHook, HookList, leaveToHooks, type RemoveHook } from "./hooks.js";
+import { type ForwardHook, type ForwardPreHook, HookList, type HookSampling, leaveToHooks, type RemoveHook } from "./hooks.js";
 import { type LoadOptions, type LoadResult, loadState, type StateEntry } from "./state-dict.js";
 
 export interface BufferOptions extends Omit<StateEntry, "tensor"> {
@@ -205,9 +205,13 @@ export abstract class Module {
     return this.hooks.size > 0 || this.preHooks.size > 0;
   }
 
-  /** Calls `hook` after each `call`, in the order of registration; returns what removes it. */
-  registerForwardHook(hook: ForwardHook): RemoveHook {
-    return this.hooks.add(hook);
+  /**
+   * Calls `hook` after each `call`, in the order of registration; returns what removes it.
+   *
+   * @param sampling for a hook that looks at some runs only: recorded steps are then repeated in between
+   */
+  registerForwardHook(hook: ForwardHook, sampling?: HookSampling): RemoveHook {
+    return this.hooks.add(hook, sampling);
   }
 
   /** Calls `hook` before each `call`, in the order of registration; returns what removes it. */

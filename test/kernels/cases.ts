@@ -4,6 +4,7 @@ import type { CaseTable } from "./cases/case.js";
 import { convCases } from "./cases/conv.js";
 import { crossEntropyCases } from "./cases/cross-entropy.js";
 import { depthWindowsCases } from "./cases/depth-windows.js";
+import { distributionCases } from "./cases/distribution.js";
 import { elementwiseCases } from "./cases/elementwise.js";
 import { matmulCases } from "./cases/matmul.js";
 import { memoryCases } from "./cases/memory.js";
@@ -31,4 +32,5 @@ export const cases: CaseTable<KernelName> = {
   ...crossEntropyCases,
   ...optimizerCases,
   ...randomCases,
+  ...distributionCases,
 };

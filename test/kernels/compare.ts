@@ -48,6 +48,9 @@ const tolerances: { readonly [K in KernelName]?: Tolerance } = {
   randomNormal: element,
   dropoutMask: element,
   advanceRandom: exact,
+  finiteMoments: exact,
+  percentiles: exact,
+  histogram: exact,
 };
 
 export function toleranceOf(kernel: KernelName, override?: number): Tolerance {

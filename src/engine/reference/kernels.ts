@@ -6,6 +6,7 @@ import { addSquares, clipScale } from "./clip.js";
 import { conv2d, conv2dBackwardInput, conv2dBackwardWeight } from "./conv.js";
 import { crossEntropy, crossEntropyBackward, crossEntropyReduce } from "./cross-entropy.js";
 import { depthWindows, depthWindowsBackward } from "./depth-windows.js";
+import { finiteMoments, histogram, percentiles } from "./distribution.js";
 import { binary, unary, unaryBackward } from "./elementwise.js";
 import { matmul } from "./matmul.js";
 import {
@@ -96,4 +97,7 @@ export const referenceKernels: { readonly [K in KernelName]: (args: Args<K>) => 
   randomNormal,
   dropoutMask,
   advanceRandom,
+  finiteMoments,
+  percentiles,
+  histogram,
 };

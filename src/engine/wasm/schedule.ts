@@ -143,6 +143,14 @@ function addSquares({ sizes }: Args<"addSquares">): Plan {
   };
 }
 
+/** Values of a unit that `percentiles` sorts in a thread's workspace; also in kernels/distribution.ts. More take scratch memory. */
+const IN_WORKSPACE = 64000;
+
+function percentiles(a: Args<"percentiles">): Plan {
+  const size = a.groups * a.inner;
+  return { ...rows(a.units, FUNCTION_COST * size), scratch: size > IN_WORKSPACE ? a.units * size * 8 : 0 };
+}
+
 const planners: Planners = {
   fill: (a) => elements(a.n),
   fillInt: (a) => elements(a.n),
@@ -199,6 +207,9 @@ const planners: Planners = {
   randomNormal: (a) => elements(a.n),
   dropoutMask: (a) => elements(a.n),
   advanceRandom: serial,
+  finiteMoments: (a) => rows(a.units, FUNCTION_COST * a.groups * a.inner),
+  percentiles,
+  histogram: (a) => rows(a.units, FUNCTION_COST * a.groups * a.inner),
 };
 
 /** The plan of a call. */
