@@ -49,8 +49,18 @@ class Eager {
 
 type Held = Recording | Eager;
 
+/** What a step holds. Apart from it, since this must not lead to `fn`: what `fn` closes over often leads to the step itself. */
+class Holding {
+  list: Held[] = [];
+
+  dispose(): void {
+    for (const one of this.list) one.dispose();
+    this.list = [];
+  }
+}
+
 class Step {
-  private held: Held[] = [];
+  readonly holding = new Holding();
   /** Recordings in a row that no call has used again, and why the last of them cannot be. */
   private inVain = 0;
   private obstacle: string | null = null;
@@ -63,7 +73,7 @@ class Step {
   ) {}
 
   get recordings(): number {
-    return this.held.filter((one) => one instanceof Recording).length;
+    return this.holding.list.filter((one) => one instanceof Recording).length;
   }
 
   run(args: readonly unknown[]): unknown {
@@ -85,19 +95,19 @@ class Step {
 
   dispose(): void {
     this.disposed = true;
-    for (const one of this.held) one.dispose();
-    this.held = [];
+    forgotten.unregister(this.holding);
+    this.holding.dispose();
   }
 
   /** What is held for these arguments as things are. What was used last comes first. */
   private find(args: readonly unknown[]): Held | null {
-    for (let i = 0; i < this.held.length; i++) {
-      const one = this.held[i]!;
+    for (let i = 0; i < this.holding.list.length; i++) {
+      const one = this.holding.list[i]!;
       if (!one.isLasting) {
-        this.held.splice(i--, 1);
+        this.holding.list.splice(i--, 1);
         one.dispose();
       } else if (one.mismatch(args) === null) {
-        if (i > 0) this.hold(this.held.splice(i, 1)[0]!);
+        if (i > 0) this.hold(this.holding.list.splice(i, 1)[0]!);
         return one;
       }
     }
@@ -105,8 +115,8 @@ class Step {
   }
 
   private hold(one: Held): void {
-    this.held.unshift(one);
-    if (this.held.length > MOST_HELD) this.held.pop()!.dispose();
+    this.holding.list.unshift(one);
+    if (this.holding.list.length > MOST_HELD) this.holding.list.pop()!.dispose();
   }
 
   private record(args: readonly unknown[]): unknown {
@@ -128,7 +138,7 @@ class Step {
 
   /** Refuses a step of which no recording could ever be used again. */
   private checkUse(args: readonly unknown[]): void {
-    const last = this.held.find((one) => one instanceof Recording);
+    const last = this.holding.list.find((one) => one instanceof Recording);
     const reason = this.obstacle ?? last?.mismatch(args) ?? null;
     // Other arguments are no fault of the step.
     if (reason === null || reason.startsWith("argument")) return;
@@ -150,9 +160,9 @@ class Step {
 }
 
 /** Gives back what a step holds when nobody can call it any more. */
-const forgotten = new FinalizationRegistry<Step>((step) => {
+const forgotten = new FinalizationRegistry<Holding>((holding) => {
   try {
-    step.dispose();
+    holding.dispose();
   } catch {
     // The backend is gone, and its memory with it.
   }
@@ -197,6 +207,6 @@ export function compile<Args extends readonly unknown[], Result>(
   compiled.dispose = () => step.dispose();
   compiled[Symbol.dispose] = () => step.dispose();
   Object.defineProperty(compiled, "recordings", { get: () => step.recordings });
-  forgotten.register(compiled, step);
+  forgotten.register(compiled, step.holding, step.holding);
   return compiled;
 }

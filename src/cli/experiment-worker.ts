@@ -4,6 +4,7 @@ import { setWarningHandler } from "../core/warnings.js";
 import { runJob } from "../experiments/job.js";
 import type { Job, JobContext, Plan } from "../experiments/protocol.js";
 import { findExperiment } from "../experiments/suite/index.js";
+import { collectGarbage } from "./collect-garbage.js";
 import { loadPlanData } from "./experiment-data.js";
 
 export interface JobRequest {
@@ -23,7 +24,9 @@ async function answer({ experiment, job, plan }: JobRequest) {
   if (loaded?.data !== plan.data || loaded.mode !== plan.mode) {
     loaded = { data: plan.data, mode: plan.mode, sets: await loadPlanData(plan) };
   }
-  return runJob(found, job, loaded.sets);
+  const result = await runJob(found, job, loaded.sets);
+  await collectGarbage();
+  return result;
 }
 
 parentPort?.on("message", (request: JobRequest) => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { collectGarbage } from "../../src/cli/collect-garbage.js";
 import { loadPlanData } from "../../src/cli/experiment-data.js";
 import { setWarningHandler } from "../../src/core/warnings.js";
 import { parseExperimentRecord } from "../../src/experiments/experiment-record.js";
@@ -17,7 +18,13 @@ const versions = { evenkeel: "1", node: "2", deterministic: true };
 
 let sets: JobContext;
 let restore: Parameters<typeof setWarningHandler>[0];
-const here: JobWorker = { run: (id, job) => runJob(findExperiment(id)!, job, sets) };
+const here: JobWorker = {
+  async run(id, job) {
+    const result = await runJob(findExperiment(id)!, job, sets);
+    await collectGarbage();
+    return result;
+  },
+};
 beforeAll(async () => {
   restore = setWarningHandler(() => undefined);
   sets = await loadPlanData(quick);
