@@ -1,14 +1,14 @@
-// What one use of each instrument for gradients costs, in milliseconds and in recorded training steps of the same network:
-//   node bench/instruments.mjs [mlp|vgg] [--threads N]
+// What one use of each instrument costs, in milliseconds and in recorded training steps of the same network:
+//   node bench/instruments.mjs [mlp|vgg] [--threads N] [--only TEXT]
 // Networks: 784-100-100-100-10 with batch norm and ReLU, batch 128; six convolutions with batch norm on 32×32, batch 32.
 import { parseArgs } from "node:util";
-import { compile, init, nn, optim, tensor, tidy, uniform } from "../dist/index.js";
+import { compile, init, nn, normal, optim, tensor, tidy, uniform } from "../dist/index.js";
 import * as instruments from "../dist/instruments.js";
 import { median } from "./peers/serve.mjs";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { threads: { type: "string", default: "1" } },
+  options: { threads: { type: "string", default: "1" }, only: { type: "string", default: "" } },
 });
 
 const normalized = (layer, Norm, width) => [layer, new Norm(width), new nn.ReLU()];
@@ -26,8 +26,35 @@ const networks = {
   },
 };
 
+/** Steps over which the cost of probes that sample is spread. */
+const INTERVAL = 20;
+
+/** Uses that look at distributions: those of one tensor, the first layer's output, and probes on all modules. */
+function distributionUses(model, x, step, recorded) {
+  const y = tidy(() => model.at(0).call(x).detach().keep());
+  const matrix = normal([y.shape[0], 100]);
+  const probing = (count, run, options) => () => {
+    const probes = model.modules().map((module) => new instruments.ActivationProbe(module, options));
+    for (let i = 0; i < count; i++) tidy(() => run().item());
+    for (const probe of probes) probe.detach();
+  };
+  return {
+    "describe, pooled": () => instruments.describe(y),
+    "describe, pooled and each unit": () => instruments.describe(y, { units: "channel" }),
+    "histogram, pooled": () => instruments.histogram(y),
+    saturation: () => instruments.saturation(y, { activation: "relu" }),
+    wasserstein1: () => instruments.wasserstein1(y, y),
+    "effectiveRank of 100 units": () => instruments.effectiveRank(matrix),
+    "step as it is, without probes": () => tidy(() => step().item()),
+    "step with ActivationProbe on all modules": probing(1, step, {}),
+    "the same for each unit": probing(1, step, { units: "channel" }),
+    "the same with a histogram": probing(1, step, { units: "channel", histogram: true }),
+    [`${INTERVAL} recorded steps, probes with every: ${INTERVAL}`]: probing(INTERVAL, recorded, { every: INTERVAL }),
+  };
+}
+
 /** Every use, as a function of a model that has gradients. */
-function usesOf(model, x, loss, step, optimizer) {
+function gradientUses(model, x, loss, step, optimizer) {
   const { GradientProbe, UpdateRatio } = instruments;
   const updates = new UpdateRatio(model);
   const v = new Map([...model.namedParameters()].map(([key, p]) => [key, p.detach()]));
@@ -86,7 +113,9 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(networks))
   const count = name === "vgg" ? 3 : 41;
   const unit = timed(() => recorded().item(), 3 * count);
   console.log(`\n${name}: a recorded step takes ${unit.toFixed(2)} ms`);
-  for (const [use, run] of Object.entries(usesOf(model, x, loss, step, optimizer))) {
+  const uses = { ...gradientUses(model, x, loss, step, optimizer), ...distributionUses(model, x, step, recorded) };
+  for (const [use, run] of Object.entries(uses)) {
+    if (!use.includes(options.only)) continue;
     const ms = timed(run, count);
     console.log(`  ${use.padEnd(40)} ${ms.toFixed(2).padStart(8)} ms ${(ms / unit).toFixed(2).padStart(7)} steps`);
   }

@@ -205,11 +205,7 @@ export abstract class Module {
     return this.hooks.size > 0 || this.preHooks.size > 0;
   }
 
-  /**
-   * Calls `hook` after each `call`, in the order of registration; returns what removes it.
-   *
-   * @param sampling for a hook that looks at some runs only: recorded steps are then repeated in between
-   */
+  /** Calls `hook` after each `call`, in the order of registration; returns what removes it. For `sampling` see `HookSampling`. */
   registerForwardHook(hook: ForwardHook, sampling?: HookSampling): RemoveHook {
     return this.hooks.add(hook, sampling);
   }

@@ -17,15 +17,20 @@ import {
 } from "../../src/index.js";
 import {
   alongGradient,
+  describe as describeValues,
   effectiveLearningRate,
+  effectiveRank,
   gradientDistribution,
   gradientNorms,
   hessianVectorProduct,
+  histogram,
   largestCurvature,
   layerShift,
+  saturation,
   scaleInvariantWeights,
   trainEvalGap,
   UpdateRatio,
+  wasserstein1,
 } from "../../src/instruments/index.js";
 
 /** Adds noise in both modes, and counts its runs in a buffer that nobody knows about. */
@@ -102,6 +107,11 @@ const looking: Record<string, Use> = {
     updates.dispose();
   },
   trainEvalGap: ({ model, x }) => trainEvalGap(model, x),
+  describe: ({ x }) => describeValues(x, { units: "channel" }),
+  histogram: ({ x }) => histogram(x, { units: "channel" }),
+  saturation: ({ x }) => saturation(x, { activation: "relu" }),
+  effectiveRank: ({ model }) => effectiveRank(model.parameters().find((p) => p.rank === 2)!),
+  wasserstein1: ({ x }) => wasserstein1(x, x),
 };
 
 const uses: Record<string, Use> = { ...running, ...looking };
