@@ -99,11 +99,11 @@ class Arm {
       noGrad((): Snapshot => {
         const first = this.linears[0]!;
         const before = first.forward(probe);
-        const seen = describeUnits(before.data(), first.outFeatures);
+        const seen = describeUnits(before);
         const norm = this.model.at(1);
         if (!(norm instanceof BatchNorm1d)) return { step, before: seen };
         const after = batchNorm(before, { weight: norm.weight, bias: norm.bias, eps: norm.eps, training: true });
-        return { step, before: seen, after: describeUnits(after.data(), first.outFeatures) };
+        return { step, before: seen, after: describeUnits(after) };
       }),
     );
     this.record.snapshots.push(snapshot);

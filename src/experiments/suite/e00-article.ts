@@ -6,7 +6,7 @@ import { BatchNorm1d } from "../../nn/batch-norm.js";
 import { describeUnits } from "../distribution.js";
 import type { Figure, LinesFigure } from "../figure.js";
 import { buildMlp } from "../networks.js";
-import { valuesAfter } from "../probe-units.js";
+import { lookAfter } from "../probe-units.js";
 import { defineExperiment, type Job, LEARNING_RATES, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { above, allOf, below, mean, pairedRatio } from "../statistics.js";
 import { bandPoint, exploratory, finiteOrNull } from "../summary.js";
@@ -116,7 +116,7 @@ export const article = defineExperiment<Params, Result>({
       const layers = model.at(1) instanceof BatchNorm1d ? 2 : 1;
       return () => {
         model.eval();
-        const { percentiles, histogram } = describeUnits(valuesAfter(model, layers, inputs), WIDTHS[1]!);
+        const { percentiles, histogram } = lookAfter(model, layers, inputs, describeUnits);
         model.train();
         const { p15, p50, p85 } = percentiles;
         return { ribbon: { p15, p50, p85 }, histogram: { edges: histogram.edges, counts: histogram.counts } };

@@ -2,11 +2,12 @@
 import type { ImageSet } from "../../data/dataset.js";
 import { DataLoader } from "../../data/loader.js";
 import { allIndices } from "../../data/split.js";
+import { describe, type Summary } from "../../instruments/describe.js";
 import { binarized } from "../binary.js";
 import { describeUnits } from "../distribution.js";
 import type { Figure, LinesFigure } from "../figure.js";
 import { buildMlp } from "../networks.js";
-import { valuesAfter } from "../probe-units.js";
+import { lookAfter } from "../probe-units.js";
 import { defineExperiment, type Job, LEARNING_RATES, type Plan, type Results, TUNING_SEED } from "../protocol.js";
 import { above, allOf, everySeed, interval, mean, pairedDifference, pairedRatio } from "../statistics.js";
 import { bandPoint, exploratory } from "../summary.js";
@@ -121,9 +122,8 @@ export const figureOne = defineExperiment<Params, Result>({
       const { inputs } = loader.tensors(allIndices(Math.min(1000, set.count)));
       const layers = [...model].length;
       return () => {
-        const units = arm === "softmax" ? null : describeUnits(valuesAfter(model, layers - 2, inputs), UNITS).units;
-        const last = valuesAfter(model, layers - 1, inputs);
-        return { units, inputs: momentsOf(last, arm === "softmax" ? 784 : UNITS) };
+        const units = arm === "softmax" ? null : lookAfter(model, layers - 2, inputs, describeUnits).units;
+        return { units, inputs: lookAfter(model, layers - 1, inputs, (y) => describe(y, { units: "channel" }).units) };
       };
     }
   },
@@ -229,19 +229,9 @@ function timesOf(steps: number): number[] {
   return [...new Set([...EARLY, 40, ...even])].filter((t) => t <= steps).sort((a, b) => a - b);
 }
 
-function momentsOf(values: Float64Array, units: number): { means: Float64Array; deviations: Float64Array } {
-  const rows = values.length / units;
-  const [means, squares] = [new Float64Array(units), new Float64Array(units)];
-  for (let i = 0; i < values.length; i++) means[i % units]! += values[i]! / rows;
-  for (let i = 0; i < values.length; i++) squares[i % units]! += (values[i]! - means[i % units]!) ** 2 / rows;
-  return { means, deviations: squares.map(Math.sqrt) };
-}
-
-type Moments = ReturnType<typeof momentsOf>;
-
 /** Units that do not vary at the start, such as pixels at the rim, are left out. */
-function movedBy(before: Moments, after: Moments): number {
-  const shifts = [...before.means].map((centre, u) => (after.means[u]! - centre) / before.deviations[u]!).filter(Number.isFinite);
+function movedBy(before: readonly Summary[], after: readonly Summary[]): number {
+  const shifts = before.map(({ mean: centre, std }, u) => (after[u]!.mean - centre) / std).filter(Number.isFinite);
   return Math.sqrt(mean(shifts.map((shift) => shift ** 2)));
 }
 

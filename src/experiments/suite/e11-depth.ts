@@ -1,14 +1,15 @@
 // E11: what batch normalization does to gradients and to rank in a deep network that has not been trained.
 import { DataLoader } from "../../data/loader.js";
+import { effectiveRank } from "../../instruments/effective-rank.js";
 import { GradientProbe } from "../../instruments/gradient-probe.js";
 import { Linear } from "../../nn/linear.js";
 import type { Module } from "../../nn/module.js";
 import { crossEntropy } from "../../ops/loss.js";
 import { tidy } from "../../tensor/scope.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { effectiveRank, participationRatio } from "../effective-rank.js";
 import type { LinesFigure } from "../figure.js";
 import { buildMlp, type Norm } from "../networks.js";
+import { participationRatio } from "../participation-ratio.js";
 import { defineExperiment, type Metric, type Plan, type Results } from "../protocol.js";
 import { above, allOf, below, type Interval, interval, mean, within } from "../statistics.js";
 import { splitImages } from "../training.js";
@@ -88,7 +89,7 @@ export const depth = defineExperiment<Params, Result>({
       crossEntropy(output, targets).backward();
       if (activation === "linear") return { ranks: [], entropy: null };
       const ranks = dense.slice(0, DEPTH).map((y) => participationRatio(y.data(), batch));
-      return { ranks, entropy: effectiveRank(dense[LAST]!.data(), batch) };
+      return { ranks, entropy: effectiveRank(dense[LAST]!).effectiveRank };
     });
     return { gradients: probes.map((probe) => probe.last!.output!.norm), ...found };
   },

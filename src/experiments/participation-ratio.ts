@@ -1,5 +1,4 @@
-// How many directions a layer's outputs really span, counted in two ways.
-import { symmetricEigen } from "../instruments/symmetric-eigen.js";
+// How many directions a layer's outputs span, without their singular values: cheap enough for every layer of a deep network.
 
 /** M = X·Xᵀ of a matrix [rows, columns], given row by row. */
 function gramOf(x: ArrayLike<number>, rows: number): number[][] {
@@ -27,18 +26,4 @@ export function participationRatio(x: ArrayLike<number>, rows: number): number {
   const gram = gramOf(x, rows);
   const trace = gram.reduce((sum, row, i) => sum + row[i]!, 0);
   return trace ** 2 / gram.flat().reduce((sum, value) => sum + value * value, 0);
-}
-
-/**
- * exp(H), where H is the entropy of the singular values over their sum. It counts weak directions more than `participationRatio`.
- *
- * @param x [rows, columns], row by row
- * @see Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality"
- */
-export function effectiveRank(x: ArrayLike<number>, rows: number): number {
-  // Rounding may leave an eigenvalue that should be 0 just below it.
-  const singular = symmetricEigen(gramOf(x, rows)).values.map((value) => Math.sqrt(Math.max(value, 0)));
-  const total = singular.reduce((sum, value) => sum + value, 0);
-  const shares = singular.map((value) => value / total);
-  return Math.exp(-shares.reduce((sum, p) => (p > 0 ? sum + p * Math.log(p) : sum), 0));
 }
