@@ -49,7 +49,7 @@ export function linesPlot(figure: LinesFigure, size: ChartSize): PlotOptions {
   const heading = panels.length > 1 ? line : 0;
   const above = heading + line;
   const marginLeft = 20 + size.fontSize * 0.62 * Math.max(...ticksOf(domains.y, figure.y.log, 6).map((t) => tickText(t).length));
-  const marginRight = 18;
+  const marginRight = 26;
   const key = legend(entriesOf(figure.series), {
     size,
     width: size.width - marginLeft - marginRight,
