@@ -20,7 +20,7 @@ function gramOf(x: ArrayLike<number>, rows: number): number[][] {
  * everything, to the number of rows or columns. A lower bound of the rank.
  *
  * @param x [rows, columns], row by row
- * @see Daneshmand et al. 2020, "Batch normalization provably avoids rank collapse", section 4
+ * @see Daneshmand et al. 2020, "Batch normalization provably avoids rank collapse"
  */
 export function participationRatio(x: ArrayLike<number>, rows: number): number {
   const gram = gramOf(x, rows);
