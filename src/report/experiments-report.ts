@@ -179,7 +179,7 @@ function figureHtml(figure: Figure, { plan }: ExperimentRecord): Html {
     .svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1b1d1f" ')
     .replace('style="', 'style="background:#fff;');
   const file = `data:image/svg+xml,${encodeURIComponent(wide)}`;
-  return html`<figure><p class="figure-title">${figure.title}</p>
+  return html`<figure id="${figure.name}-${plan.data}"><p class="figure-title">${figure.title}</p>
     ${drawings.map(({ size, svg }) => trusted(svg.replace('class="chart', `class="${size.name} chart`)))}
     <figcaption><p>${figure.caption} <a class="save" download="${figure.name}-${plan.data}.svg" href="${file}">Save as SVG</a></p></figcaption></figure>`;
 }
