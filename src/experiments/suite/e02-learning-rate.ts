@@ -95,6 +95,7 @@ export const learningRate = defineExperiment<Params, Result>({
       },
       { ...interval(layer), name: "width of the window with LayerNorm", unit: "decades", role: "exploratory", values: layer },
       { ...interval(batch), name: "width of the window with BatchNorm", unit: "decades", role: "exploratory", values: batch },
+      ...sameSmallRate(seeds, rates, STEPS[mode], done),
       speed("none", times("none"), times("batch"), best),
       speed("layer", times("layer"), times("batch"), best),
     ];
@@ -113,6 +114,17 @@ const windowWidth = (usable: readonly number[]) =>
 const decades = (widths: readonly number[]) => `${mean(widths).toFixed(1)} decades`;
 const timeOf = ({ stepsToTarget }: Result, cap: number): Time =>
   stepsToTarget === null ? { steps: cap, censored: true } : { steps: stepsToTarget, censored: false };
+
+/** At the plain network's smallest usable rate both take as long, says Bjorck et al., section 3.1; of seeds that have one. */
+function sameSmallRate(seeds: readonly number[], rates: readonly number[], cap: number, done: Results<Result>): Metric[] {
+  const usable = rates.filter((lr) => seeds.every((seed) => trains(done.get(keyOf("none", lr, seed))!)));
+  if (usable.length === 0) return [];
+  const lr = Math.min(...usable);
+  const times = (arm: Arm) => seeds.map((seed) => timeOf(done.get(keyOf(arm, lr, seed))!, cap));
+  const { bound, pairs, ...ratio } = timeRatio(times("none"), times("batch"));
+  const name = `steps to 90 % at the plain network's smallest usable rate ${lr}, none over BatchNorm (1 is claimed)`;
+  return [{ ...ratio, name: bound === "lower" ? `${name}, at least` : name, unit: "times", role: "exploratory", values: pairs }];
+}
 
 function speed(arm: Arm, slower: readonly Time[], faster: readonly Time[], best: Record<Arm, number>): Metric {
   const { bound, pairs, ...ratio } = timeRatio(slower, faster);

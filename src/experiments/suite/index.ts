@@ -23,6 +23,7 @@ import { whitening } from "./e19-whitening.js";
 import { batchStatistics } from "./e20-batch-statistics.js";
 import { scaleAndShift } from "./e21-scale-and-shift.js";
 import { regularization } from "./e22-regularization.js";
+import { cancellation } from "./e23-cancellation.js";
 
 export const suite: readonly Experiment[] = [
   article,
@@ -48,6 +49,7 @@ export const suite: readonly Experiment[] = [
   batchStatistics,
   scaleAndShift,
   regularization,
+  cancellation,
 ];
 
 /** The experiment of that id, whatever its case; undefined if there is none. */
