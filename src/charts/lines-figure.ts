@@ -26,7 +26,8 @@ const COLUMNS = { narrow: 1, medium: 2, wide: 3 } as const;
 /** Lines with bands against one axis, in one frame or in small multiples that share their axes. */
 export function linesPlot(figure: LinesFigure, size: ChartSize): PlotOptions {
   const panels = [...new Set(figure.series.map(({ panel }) => panel ?? ""))];
-  const columns = Math.min(COLUMNS[size.name], panels.length);
+  // Four panels stand better in two rows of two than with one alone below.
+  const columns = Math.min(COLUMNS[size.name], panels.length === 4 ? 2 : panels.length);
   const rows = Math.ceil(panels.length / columns);
   const place = (panel: string) =>
     panels.length === 1 ? {} : { fx: panels.indexOf(panel) % columns, fy: Math.floor(panels.indexOf(panel) / columns) };

@@ -91,6 +91,13 @@ function header(records: readonly ExperimentRecord[], title: string): Html {
   </header>`;
 }
 
+/** Controls decide with the primary metric: those that did not pass. */
+function missedControls({ metrics }: ExperimentRecord): Html[] {
+  return metrics
+    .filter(({ role, verdict }) => role === "control" && verdict !== undefined && verdict !== "PASS")
+    .map(({ name, verdict }) => html`<br><span class="soft">control, ${name}: ${verdict}</span>`);
+}
+
 const primaryOf = ({ metrics }: ExperimentRecord) => metrics.find(({ role }) => role === "primary");
 
 function badge(record: ExperimentRecord): Html {
@@ -106,7 +113,7 @@ function verdictTable(sections: readonly Section[]): Html {
         <th scope="row"><a href="#${anchor(record)}">${record.id}</a></th>
         <td class="name" data-label="Experiment">${record.title}${record.plan.data === "fashion" && html` <span class="soft">(${DATA_NAMES.fashion})</span>`}</td>
         <td data-label="Verdict">${badge(record)}</td>
-        <td class="words" data-label="Primary metric">${primary === undefined ? html`<span class="soft">report only</span>` : html`${primary.name}: <strong>${valueText(primary)}</strong> ${intervalText(primary)}`}</td>
+        <td class="words" data-label="Primary metric">${primary === undefined ? html`<span class="soft">report only</span>` : html`${primary.name}: <strong>${valueText(primary)}</strong> ${intervalText(primary)}`}${missedControls(record)}</td>
         <td class="words" data-label="Criterion">${primary?.criterion ?? "–"}</td>
         <td class="words soft" data-label="In a trial">${record.exploratory}</td>
       </tr>`;

@@ -58,6 +58,13 @@ describe("the page of experiments", () => {
     expect(document.querySelector("#e10-mnist .verdict")!.textContent).toContain("reported");
   });
 
+  test("names in the table the control that decided against a primary metric that passed", () => {
+    const { metrics } = fakeExperiment();
+    const control = { ...metrics[0]!, name: "its control", role: "control" as const, verdict: "FAIL" as const };
+    const { document } = page(fakeExperiment({ verdict: "FAIL", metrics: [metrics[0]!, control] }));
+    expect(document.querySelector(".verdicts")!.textContent).toContain("control, its control: FAIL");
+  });
+
   test("every figure has a text alternative at each size, and can be saved as a drawing that stands alone", () => {
     const { document } = page(fakeExperiment());
     const figures = [...document.querySelectorAll("figure")];
