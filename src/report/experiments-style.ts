@@ -38,5 +38,5 @@ a{color:inherit;text-decoration-thickness:1px;text-underline-offset:.18em}
 .metrics td{display:inline;padding-right:.5em}
 .metrics td.none{display:none}
 }
-@media print{.save,details summary{display:none}.experiment{break-before:page}figure{break-inside:avoid}}
+@media print{:root{--pass:#1a6b3c;--fail:#a8241b;--open:#7a5200;--quiet:#444}.save,details summary{display:none}.experiment{break-before:page}figure{break-inside:avoid}}
 `.trim();
