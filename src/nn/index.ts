@@ -16,9 +16,11 @@ export {
   weightStandardization,
 } from "../ops/index.js";
 export { AdaptiveAvgPool2d } from "./adaptive-avg-pool2d.js";
+export { Add } from "./add.js";
 export { AvgPool2d, type AvgPool2dOptions } from "./avg-pool2d.js";
 export { BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, type BatchNormLayerOptions } from "./batch-norm.js";
 export { BatchRenorm, type BatchRenormOptions, type RenormLimit, ramp } from "./batch-renorm.js";
+export { Concat } from "./concat.js";
 export { ConvTranspose2d, type ConvTranspose2dOptions } from "./conv-transpose2d.js";
 export { Conv1d, type Conv1dOptions } from "./conv1d.js";
 export { Conv2d, type Conv2dOptions } from "./conv2d.js";
@@ -28,6 +30,7 @@ export { Dropout } from "./dropout.js";
 export { Flatten } from "./flatten.js";
 export { GELU } from "./gelu.js";
 export { GhostBatchNorm } from "./ghost-batch-norm.js";
+export { Graph, type GraphNode, type GraphOptions } from "./graph.js";
 export { GroupNorm, type GroupNormLayerOptions } from "./group-norm.js";
 export type { ForwardHook, ForwardPreHook, HookSampling, RemoveHook } from "./hooks.js";
 export { Identity } from "./identity.js";
@@ -60,3 +63,4 @@ export type { LoadOptions, LoadResult, StateEntry } from "./state-dict.js";
 export { withoutStatsUpdate } from "./stats-update.js";
 export { StdConv2d, type StdConv2dOptions } from "./std-conv2d.js";
 export { Tanh } from "./tanh.js";
+export { type WiredModule, Wiring, wiringOf, wiringsOf } from "./wiring.js";

@@ -1,6 +1,7 @@
 import { OptionError } from "../core/errors.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { BatchNorm } from "./batch-norm-base.js";
+import { isExactly } from "./is-exactly.js";
 import { Module } from "./module.js";
 import { ReLU } from "./relu.js";
 import { runTogether } from "./together.js";
@@ -64,20 +65,15 @@ export class Sequential extends Module implements Iterable<Module> {
   }
 }
 
-/** Whether the module is of this class and of none derived from it, whose `forward` may be another. */
-function isExactly(module: Module, type: new () => Module): boolean {
-  return Object.getPrototypeOf(module) === type.prototype;
-}
-
 /** Whether a ReLU can be computed with the batch normalization before it: nobody looks in between or at it. */
-function isPlainRelu(module: Module | undefined): boolean {
-  return module !== undefined && isExactly(module, ReLU) && !module.hasHooks;
+export function isPlainRelu(module: Module | undefined): boolean {
+  return isExactly(module, ReLU) && !module.hasHooks;
 }
 
 /** The modules in the order in which they run, those of inner sequences included. */
 function* flattened(sequence: Sequential): Iterable<Module> {
   for (const module of sequence) {
-    if (isExactly(module, Sequential) && !module.hasHooks) yield* flattened(module as Sequential);
+    if (isExactly(module, Sequential) && !module.hasHooks) yield* flattened(module);
     else yield module;
   }
 }

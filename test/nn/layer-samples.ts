@@ -66,6 +66,20 @@ function batchNorm(
 
 const untracked = [["trackRunningStats: false", { trackRunningStats: false }]] as const;
 
+/** x + ReLU(BatchNorm(x)) beside x, by named edges. */
+function residualGraph(): nn.Graph {
+  return new nn.Graph({
+    inputs: ["x"],
+    nodes: [
+      { name: "bn", module: moved(new nn.BatchNorm1d(3)), inputs: ["x"] },
+      { name: "relu", module: new nn.ReLU(), inputs: ["bn"] },
+      { name: "add", module: new nn.Add(), inputs: ["relu", "x"] },
+      { name: "cat", module: new nn.Concat(), inputs: ["add", "x"] },
+    ],
+    outputs: ["cat"],
+  });
+}
+
 export const layerSamples: Readonly<Record<string, readonly LayerSample[]>> = {
   BatchNorm1d: [
     ...batchNorm((o) => new nn.BatchNorm1d(3, o), [5, 3], untracked),
@@ -194,6 +208,12 @@ export const layerSamples: Readonly<Record<string, readonly LayerSample[]>> = {
     sample("the same in evaluation", [5, 3], () => new nn.Sequential(moved(new nn.BatchNorm1d(3)), new nn.ReLU()), {
       training: false,
     }),
+  ],
+  Add: [sample("two inputs", [3, 4], () => new nn.Add(), { further: () => [tensor([0.5, 1, 2, -1])] })],
+  Concat: [sample("axis 1", [2, 2], () => new nn.Concat(), { further: () => [tensor([[0.5], [2]])] })],
+  Graph: [
+    sample("residual block", [5, 3], () => residualGraph()),
+    sample("the same in evaluation", [5, 3], () => residualGraph(), { training: false }),
   ],
   CrossEntropyLoss: [
     sample("defaults", [3, 4], () => new nn.CrossEntropyLoss(), { further: targets }),
