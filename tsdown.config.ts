@@ -12,6 +12,7 @@ const library: Record<string, string> = {
   experiments: "src/experiments/index.ts",
   charts: "src/charts/index.ts",
   io: "src/io/index.ts",
+  "io-node": "src/io/node.ts",
   "platform-node": "src/engine/wasm/platform-node.ts",
   "platform-browser": "src/engine/wasm/platform-browser.ts",
   "data-node": "src/data/node.ts",
