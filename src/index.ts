@@ -15,6 +15,7 @@ export {
   RecordingError,
   ShapeError,
   StateDictError,
+  SurgeryError,
   TrainingError,
 } from "./core/errors.js";
 export { setWarningHandler, type WarningHandler } from "./core/warnings.js";

@@ -18,6 +18,8 @@ export class DataError extends EvenkeelError {}
 export class StateDictError extends EvenkeelError {}
 /** Something that training needs is not there, such as more than one value per channel. */
 export class TrainingError extends EvenkeelError {}
+/** What is asked for cannot be done to this network without changing what it computes. */
+export class SurgeryError extends EvenkeelError {}
 /** The gradient asked for does not exist. */
 export class GradientError extends EvenkeelError {}
 /** A tensor or program was used after it was disposed. */
