@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { OptionError } from "../core/errors.js";
+import { checked, parseJson } from "./checked.js";
 import { layerSchema } from "./layer-schema.js";
 
 const count = z.int().min(1);
@@ -91,12 +91,6 @@ export type TrainerConfig = z.input<typeof trainerConfigSchema>;
 /** A `TrainerConfig` with defaults filled in. */
 export type CheckedTrainerConfig = z.output<typeof trainerConfigSchema>;
 
-/** "network[3].out" from the parts of a path. */
-function placeOf(path: readonly PropertyKey[]): string {
-  if (path.length === 0) return "the top level";
-  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i > 0 ? "." : ""}${String(part)}`)).join("");
-}
-
 /**
  * Reads a configuration from JSON text.
  *
@@ -104,13 +98,7 @@ function placeOf(path: readonly PropertyKey[]): string {
  * @throws OptionError that names file and place
  */
 export function parseTrainConfig(text: string, file = "config"): TrainConfig {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new OptionError(`${file}: expected JSON, got text that does not parse (${(cause as Error).message}).`, { cause });
-  }
-  return checked(trainConfigSchema, value, file);
+  return checked(trainConfigSchema, parseJson(text, file), file);
 }
 
 /**
@@ -120,13 +108,4 @@ export function parseTrainConfig(text: string, file = "config"): TrainConfig {
  */
 export function checkTrainerConfig(value: unknown): CheckedTrainerConfig {
   return checked(trainerConfigSchema, value, "config");
-}
-
-function checked<S extends z.ZodType>(schema: S, value: unknown, file: string): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new OptionError(
-    `${file}: at ${placeOf(issue?.path ?? [])}: ${issue?.message ?? "not a configuration"}.`.replace(/\.\.$/, "."),
-  );
 }
