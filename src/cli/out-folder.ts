@@ -7,7 +7,7 @@ import { DataError } from "../core/errors.js";
 export interface OutFolder {
   readonly path: string;
   /** Writes a file whole or not at all, replacing an older one. */
-  write(name: string, text: string): Promise<string>;
+  write(name: string, content: string | Uint8Array): Promise<string>;
   /** Takes away the folders that were made for this, if they are still empty. */
   discard(): Promise<void>;
 }
@@ -32,7 +32,7 @@ export async function prepareOutFolder(path: string): Promise<OutFolder> {
   }
   return {
     path,
-    write: (name, text) => writeWhole(join(path, name), text),
+    write: (name, content) => writeWhole(join(path, name), content),
     discard: () => removeEmpty(path, made),
   };
 }
@@ -57,10 +57,10 @@ async function makeFolder(path: string): Promise<string | undefined> {
   return above ?? path;
 }
 
-async function writeWhole(path: string, text: string): Promise<string> {
+async function writeWhole(path: string, content: string | Uint8Array): Promise<string> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    await writeFile(temporary, text);
+    await writeFile(temporary, content);
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true });

@@ -3,18 +3,21 @@ import { availableParallelism } from "node:os";
 import { dirname, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { setWarningHandler } from "../core/warnings.js";
+import type { DataSet } from "../data/dataset.js";
 import { init } from "../engine/current.js";
+import type { Module } from "../nn/module.js";
 import { formatCount, formatLoss, formatPercent, formatSeconds } from "../report/numbers.js";
 import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { type Evaluation, evaluate } from "../train/evaluate.js";
 import { type FitEvent, fit, type History } from "../train/fit.js";
+import { networkFileOf, writeModel } from "../train/model-file.js";
 import { prepare } from "../train/prepare.js";
 import type { CliContext, Output } from "./context.js";
 import { EXIT, oneLine, UsageError } from "./errors.js";
 import { watchInterrupts } from "./interrupts.js";
 import { loadSets } from "./load-data.js";
 import { folderPath } from "./options.js";
-import { defaultOutFolder, prepareOutFolder } from "./out-folder.js";
+import { defaultOutFolder, type OutFolder, prepareOutFolder } from "./out-folder.js";
 import { formatTable } from "./table.js";
 import { trainProgress } from "./train-progress.js";
 
@@ -70,9 +73,15 @@ export async function train(file: string, flags: TrainFlags, context: CliContext
     progress.close();
     const record = { kind: "train", evenkeel: version, config, history: jsonSafe(history), test: result };
     const written = await folder.write("history.json", `${JSON.stringify(record, null, 1)}\n`);
+    const saved = await writeNetwork(folder, model, sets.train);
     if (flags.json)
-      context.stdout.write(`${JSON.stringify({ command: "train", outcome: history.outcome, test: result, file: written })}\n`);
-    else context.stdout.write(`\n${resultLines(history, result).join("\n")}\n\nhistory  ${near(context.cwd, written)}\n`);
+      context.stdout.write(
+        `${JSON.stringify({ command: "train", outcome: history.outcome, test: result, file: written, model: saved })}\n`,
+      );
+    else
+      context.stdout.write(
+        `\n${resultLines(history, result).join("\n")}\n\nhistory  ${near(context.cwd, written)}\nmodel    ${near(context.cwd, saved)}\n`,
+      );
     if (history.outcome === "interrupted") return EXIT[interrupt.by() ?? "SIGINT"];
     return history.outcome === "diverged" ? EXIT.failed : EXIT.ok;
   } catch (error) {
@@ -83,6 +92,13 @@ export async function train(file: string, flags: TrainFlags, context: CliContext
     interrupt.stop();
     setWarningHandler(previous);
   }
+}
+
+/** Writes net.json, and the weights with it inside; returns the path of the latter. */
+async function writeNetwork(folder: OutFolder, model: Module, { shape, classes }: DataSet): Promise<string> {
+  const about = { input: [...shape], ...(classes.length > 0 ? { classes: [...classes] } : {}) };
+  await folder.write("net.json", `${JSON.stringify(networkFileOf(model, about), null, 1)}\n`);
+  return folder.write("model.safetensors", writeModel(model, about));
 }
 
 /** JSON has no NaN and no Infinity: they become null. */

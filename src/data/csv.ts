@@ -3,8 +3,8 @@ import { type CsvRow, parseCsv } from "./csv-parse.js";
 import type { TableSet } from "./dataset.js";
 
 export interface TableOptions {
-  /** The label's column: its name in the header, or its index, negative ones from the end (default −1, the last). */
-  label?: string | number;
+  /** The label's column: its name in the header, its index, negative ones from the end (default −1), or null: there is none. */
+  label?: string | number | null;
   /** Whether the first row names the columns (default: it does if a cell outside the label column is no number). */
   header?: boolean;
   /** What the label is: a class, or a number to predict (default "class"). */
@@ -20,6 +20,9 @@ export interface TableOptions {
   source?: string;
 }
 
+/** The position of the label's column where there is none. */
+const NO_LABEL = -1;
+
 /**
  * A table set from CSV text: every column but the label's must hold numbers.
  *
@@ -34,15 +37,19 @@ export function tableFromCsv(text: string, options: TableOptions = {}): TableSet
   const first = rows[0];
   if (first === undefined) throw new DataError(`${file}: expected rows of comma-separated values, got an empty file.`);
   const header = hasHeader(first, options) ? first : undefined;
-  const label = labelColumn(first, header, options.label ?? -1, file);
+  const label = options.label === null ? NO_LABEL : labelColumn(first, header, options.label ?? -1, file);
   const body = header === undefined ? rows : rows.slice(1);
   if (body.length === 0) throw new DataError(`${file}: expected at least one row under the header, got none.`);
 
   const columns = first.cells.map((_, i) => header?.cells[i] ?? `column ${i + 1}`);
-  const width = columns.length - 1;
+  const width = label === NO_LABEL ? columns.length : columns.length - 1;
   const features = readFeatures(body, columns, label, file);
   const labelled =
-    target === "number" ? readTargets(body, columns, label, file) : readClasses(body, label, options.classes, file);
+    label === NO_LABEL
+      ? { labels: new Float32Array(body.length), classes: [] }
+      : target === "number"
+        ? readTargets(body, columns, label, file)
+        : readClasses(body, label, options.classes, file);
   return {
     name,
     features,
@@ -59,6 +66,7 @@ export function tableFromCsv(text: string, options: TableOptions = {}): TableSet
 function hasHeader(first: CsvRow, { header, label }: TableOptions): boolean {
   if (header !== undefined) return header;
   if (typeof label === "string") return true;
+  if (label === null) return first.cells.some((cell) => cell.trim() !== "" && toNumber(cell) === null);
   const at = label === undefined || label < 0 ? first.cells.length + (label ?? -1) : label;
   return first.cells.some((cell, i) => i !== at && cell.trim() !== "" && toNumber(cell) === null);
 }
@@ -104,7 +112,7 @@ function readNumber(row: CsvRow, i: number, columns: readonly string[], file: st
 }
 
 function readFeatures(body: readonly CsvRow[], columns: readonly string[], label: number, file: string): Float32Array {
-  const out = new Float32Array(body.length * (columns.length - 1));
+  const out = new Float32Array(body.length * (label === NO_LABEL ? columns.length : columns.length - 1));
   let at = 0;
   for (const row of body) {
     for (let i = 0; i < columns.length; i++) {

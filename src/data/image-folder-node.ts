@@ -8,6 +8,8 @@ import { decodePng } from "./png-node.js";
 export interface ImageFolderOptions {
   /** A folder with one folder of images per class. */
   dir: string;
+  /** false for a folder of images without classes: labels are then 0 and no class has a name (default true). */
+  classes?: boolean;
   /** 1 turns all images gray, 3 makes all of them red, green and blue (default: as the first image is, and all must be so). */
   channels?: 1 | 3;
   /** Name of the set (default: the folder's). */
@@ -35,6 +37,7 @@ export async function loadImageFolder(options: ImageFolderOptions): Promise<Imag
   if (channels !== undefined && channels !== 1 && channels !== 3) {
     throw new OptionError(`loadImageFolder: expected channels to be 1 or 3, got ${String(channels)}.`);
   }
+  if (options.classes === false) return loadUnlabelled(dir, name, channels);
   const classes = (await list(dir))
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
@@ -52,6 +55,24 @@ export async function loadImageFolder(options: ImageFolderOptions): Promise<Imag
   );
   const labels = Int32Array.from(files, (file) => file.label);
   return { name, images, labels, count: files.length, shape, classes, source: `${files.length} images in ${dir}`, sample: false };
+}
+
+async function loadUnlabelled(dir: string, name: string, channels: 1 | 3 | undefined): Promise<ImageSet> {
+  const files = (await list(dir)).filter((entry) => !entry.isDirectory() && extension(entry.name) in decoders);
+  if (files.length === 0) throw new DataError(`${dir}: expected PNG, PGM or PPM images, got none.`);
+  const paths = files.map((file) => join(dir, file.name)).sort(byCode);
+  const { images, shape } = await decodeAll(paths, channels);
+  const labels = new Int32Array(paths.length);
+  return {
+    name,
+    images,
+    labels,
+    count: paths.length,
+    shape,
+    classes: [],
+    source: `${paths.length} images in ${dir}`,
+    sample: false,
+  };
 }
 
 async function list(dir: string) {

@@ -1,5 +1,7 @@
 import { OptionError } from "../core/errors.js";
 import { currentBackend } from "../engine/current.js";
+import { add, mul } from "../ops/binary.js";
+import { reshape } from "../ops/shape.js";
 import { tensor } from "../tensor/create.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DataSet, isImageSet } from "./dataset.js";
@@ -21,9 +23,12 @@ export interface LoaderOptions {
   dropLast?: "keep" | "drop" | "merge";
   /** The examples to use (default: all). */
   indices?: Indices;
-  /** Images become `byte * scale + shift` (defaults 1/255 and 0). Tables are left as they are. */
-  scale?: number;
-  shift?: number;
+  /**
+   * Images become `byte * scale + shift` (defaults 1/255 and 0), one number, or one for each channel. Tables are left as they
+   * are.
+   */
+  scale?: number | readonly number[];
+  shift?: number | readonly number[];
   /** Whether images come as rows [N, C·H·W] instead of [N, C, H, W] (default false). */
   flatten?: boolean;
 }
@@ -42,14 +47,15 @@ export class DataLoader<S extends DataSet = DataSet> {
   readonly seed: number;
   readonly shuffle: boolean;
   readonly dropLast: "keep" | "drop" | "merge";
-  readonly scale: number;
-  readonly shift: number;
+  readonly scale: number | readonly number[];
+  readonly shift: number | readonly number[];
   readonly flatten: boolean;
   /** Batches in an epoch. */
   readonly length: number;
   /** Examples in an epoch. */
   readonly count: number;
   readonly #indices: Indices;
+  #channels: { scale: Tensor; shift: Tensor } | null = null;
 
   constructor(
     readonly set: S,
@@ -71,9 +77,7 @@ export class DataLoader<S extends DataSet = DataSet> {
     if (!["keep", "drop", "merge"].includes(dropLast)) {
       throw new OptionError(`DataLoader: expected dropLast to be "keep", "drop" or "merge", got ${JSON.stringify(dropLast)}.`);
     }
-    if (!Number.isFinite(scale) || !Number.isFinite(shift)) {
-      throw new OptionError(`DataLoader: expected finite numbers as scale and shift, got ${scale} and ${shift}.`);
-    }
+    checkPixels(set, scale, shift);
     if (shuffle) randomFor("DataLoader", seed, "shuffle");
     this.#indices = checkIndices(set, indices);
     const available = this.#indices.length;
@@ -140,7 +144,22 @@ export class DataLoader<S extends DataSet = DataSet> {
     // The kernels trust indices.
     checkRange(this.set, indices);
     residentOf(this.set);
+    if (isImageSet(this.set)) this.channels();
     return tensor(indices);
+  }
+
+  /** Scale and shift as tensors [C, 1, 1] on the current backend, if they differ by channel. */
+  private channels(): { scale: Tensor; shift: Tensor } | null {
+    const { scale, shift } = this;
+    if (typeof scale === "number" && typeof shift === "number") return null;
+    const backend = currentBackend();
+    if (this.#channels?.scale.backend === backend) return this.#channels;
+    const c = this.set.shape[0]!;
+    const [scales, shifts] = [scale, shift].map((x) =>
+      tensor(typeof x === "number" ? Array(c).fill(x) : [...x], [c, 1, 1]).keep(),
+    );
+    this.#channels = { scale: scales!, shift: shifts! };
+    return this.#channels;
   }
 
   /** What `tensors` gives, for positions from `indexTensor`; may be part of a recorded step. */
@@ -150,13 +169,29 @@ export class DataLoader<S extends DataSet = DataSet> {
     const resident = residentOf(set);
     const n = index.size;
     const width = set.shape.reduce((product, size) => product * size, 1);
-    const inputs = Tensor.empty(backend, this.flatten ? [n, width] : [n, ...set.shape]);
+    const shape = this.flatten ? [n, width] : [n, ...set.shape];
+    let inputs = Tensor.empty(backend, isImageSet(set) && this.channels() ? [n, ...set.shape] : shape);
     const rows = { x: resident.examples, index: index.storage, y: inputs.storage, n, width };
-    if (isImageSet(set)) backend.call("gatherBytes", { ...rows, scale, shift });
-    else backend.call("gatherRows", rows);
+    if (isImageSet(set)) {
+      const channels = this.channels();
+      const pixels = channels === null ? { scale: scale as number, shift: shift as number } : { scale: 1, shift: 0 };
+      backend.call("gatherBytes", { ...rows, ...pixels });
+      if (channels !== null) inputs = reshape(add(mul(inputs, channels.scale), channels.shift), shape);
+    } else backend.call("gatherRows", rows);
     const targets = Tensor.empty(backend, [n], resident.labels.dtype === "int32" ? "int32" : "float32");
     backend.call("gatherRows", { x: resident.labels, index: index.storage, y: targets.storage, n, width: 1 });
     return { inputs, targets };
+  }
+}
+
+/** One number, or one for each channel of the images. */
+function checkPixels(set: DataSet, ...given: (number | readonly number[])[]): void {
+  for (const x of given) {
+    const list = typeof x === "number" ? [x] : x;
+    const isRight = typeof x === "number" || (isImageSet(set) && x.length === set.shape[0]);
+    if (isRight && list.every(Number.isFinite)) continue;
+    const hint = given.every((g) => typeof g === "number") ? "" : " Lists need one for each channel of the images.";
+    throw new OptionError(`DataLoader: expected finite numbers as scale and shift, got ${given.join(" and ")}.${hint}`);
   }
 }
 

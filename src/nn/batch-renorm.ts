@@ -22,6 +22,9 @@ export function ramp(from: number, to: number, start: number, end: number): (bat
   return (batch) => from + (to - from) * Math.min(1, Math.max(0, (batch - start) / (end - start)));
 }
 
+/** The schedule of the paper, section 4.1. */
+export const paperLimits = { rMax: ramp(1, 3, 5_000, 40_000), dMax: ramp(0, 5, 5_000, 25_000) } as const;
+
 /**
  * Batch renormalization: in training, too, outputs are those of the running values, as far as the limits allow:
  * y = γ · ((x − μ_B) / σ_B · r + d) + β with r = clip(σ_B / σ, 1/rMax, rMax), d = clip((μ_B − μ) / σ, −dMax, dMax), where
@@ -49,7 +52,7 @@ export class BatchRenorm extends BatchNorm {
 
   constructor(numFeatures: number, options: BatchRenormOptions = {}) {
     super(numFeatures, options);
-    const { rMax = ramp(1, 3, 5_000, 40_000), dMax = ramp(0, 5, 5_000, 25_000) } = options;
+    const { rMax = paperLimits.rMax, dMax = paperLimits.dMax } = options;
     if (!this.options.trackRunningStats) {
       throw new OptionError("BatchRenorm: expected trackRunningStats, got false: it corrects by the running values.");
     }

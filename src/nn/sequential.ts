@@ -24,9 +24,9 @@ export class Sequential extends Module implements Iterable<Module> {
     for (const module of modules) this.append(module);
   }
 
-  /** Adds a module at the end; returns this. */
-  append(module: Module): this {
-    this.child(String(this.length), module);
+  /** Adds a module at the end; returns this. Its state keys begin with `name` (default: its position). */
+  append(module: Module, name = String(this.length)): this {
+    this.child(name, module);
     return this;
   }
 

@@ -1,74 +1,11 @@
 import { z } from "zod";
-import { OptionError } from "../core/errors.js";
-import type { LayerSpec } from "./network.js";
+import { checked, parseJson } from "./checked.js";
+import { layerSchema } from "./layer-schema.js";
 
 const count = z.int().min(1);
-const pair = z.union([count, z.tuple([count, count])]);
-const padding = z.union([z.int().min(0), z.tuple([z.int().min(0), z.int().min(0)])]);
 const rate = z.number().positive();
 const share = z.number().min(0).max(1);
 const nonNegative = z.number().min(0);
-
-const norm = {
-  eps: nonNegative.optional(),
-  momentum: z.number().nullable().optional(),
-  decay: z.number().optional(),
-  affine: z.boolean().optional(),
-  weight: z.boolean().optional(),
-  bias: z.boolean().optional(),
-  trackRunningStats: z.boolean().optional(),
-  unbiasedRunningVar: z.boolean().optional(),
-};
-const eps = nonNegative.optional();
-const affine = z.boolean().optional();
-const windows = { kernel: pair, stride: pair.optional(), padding: padding.optional() };
-
-/** A layer; see `LayerSpec` in network.ts. */
-export const layerSchema: z.ZodType<LayerSpec, LayerSpec> = z.lazy(() =>
-  z.discriminatedUnion("type", [
-    z.strictObject({ type: z.literal("linear"), out: count, in: count.optional(), bias: z.boolean().optional() }),
-    z.strictObject({
-      type: z.literal("conv2d"),
-      out: count,
-      ...windows,
-      in: count.optional(),
-      dilation: pair.optional(),
-      groups: count.optional(),
-      bias: z.boolean().optional(),
-    }),
-    z.strictObject({ type: z.literal("batchNorm"), features: count.optional(), ...norm }),
-    z.strictObject({
-      type: z.literal("batchRenorm"),
-      rMax: z.number().min(1).optional(),
-      dMax: nonNegative.optional(),
-      ...norm,
-    }),
-    z.strictObject({ type: z.literal("ghostBatchNorm"), ghostSize: count, ...norm }),
-    z.strictObject({
-      type: z.literal("iterNorm"),
-      groupSize: count.optional(),
-      iterations: count.optional(),
-      eps,
-      momentum: z.number().optional(),
-      affine,
-    }),
-    z.strictObject({ type: z.enum(["layerNorm", "rmsNorm"]), eps }),
-    z.strictObject({ type: z.literal("groupNorm"), groups: count, eps, affine }),
-    z.strictObject({ type: z.literal("instanceNorm"), eps, affine }),
-    z.strictObject({ type: z.enum(["relu", "sigmoid", "tanh", "gelu", "silu", "flatten"]) }),
-    z.strictObject({ type: z.literal("leakyRelu"), slope: z.number().optional() }),
-    z.strictObject({ type: z.literal("softmax"), axis: z.int().optional() }),
-    z.strictObject({ type: z.literal("dropout"), p: share.optional() }),
-    z.strictObject({ type: z.literal("maxPool2d"), ...windows }),
-    z.strictObject({ type: z.literal("avgPool2d"), ...windows, countIncludePad: z.boolean().optional() }),
-    z.strictObject({ type: z.literal("adaptiveAvgPool2d"), size: pair }),
-    z.strictObject({
-      type: z.literal("residual"),
-      branch: z.array(layerSchema).min(1),
-      shortcut: z.array(layerSchema).optional(),
-    }),
-  ]),
-) as z.ZodType<LayerSpec, LayerSpec>;
 
 const dataSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.enum(["mnist", "fashion", "cifar10"]), dir: z.string().optional() }),
@@ -154,12 +91,6 @@ export type TrainerConfig = z.input<typeof trainerConfigSchema>;
 /** A `TrainerConfig` with defaults filled in. */
 export type CheckedTrainerConfig = z.output<typeof trainerConfigSchema>;
 
-/** "network[3].out" from the parts of a path. */
-function placeOf(path: readonly PropertyKey[]): string {
-  if (path.length === 0) return "the top level";
-  return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i > 0 ? "." : ""}${String(part)}`)).join("");
-}
-
 /**
  * Reads a configuration from JSON text.
  *
@@ -167,13 +98,7 @@ function placeOf(path: readonly PropertyKey[]): string {
  * @throws OptionError that names file and place
  */
 export function parseTrainConfig(text: string, file = "config"): TrainConfig {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new OptionError(`${file}: expected JSON, got text that does not parse (${(cause as Error).message}).`, { cause });
-  }
-  return checked(trainConfigSchema, value, file);
+  return checked(trainConfigSchema, parseJson(text, file), file);
 }
 
 /**
@@ -183,13 +108,4 @@ export function parseTrainConfig(text: string, file = "config"): TrainConfig {
  */
 export function checkTrainerConfig(value: unknown): CheckedTrainerConfig {
   return checked(trainerConfigSchema, value, "config");
-}
-
-function checked<S extends z.ZodType>(schema: S, value: unknown, file: string): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new OptionError(
-    `${file}: at ${placeOf(issue?.path ?? [])}: ${issue?.message ?? "not a configuration"}.`.replace(/\.\.$/, "."),
-  );
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { loadModelFile } from "../../src/cli/load-model.js";
 import { makeWorld, run, type World } from "./world.js";
 
 const config = {
@@ -34,6 +35,9 @@ describe("evenkeel train", () => {
     expect(record.history.epochs).toHaveLength(6);
     expect(record.history.epochs[5].trainLoss).toBeLessThan(record.history.epochs[0].trainLoss);
     expect(record.test.accuracy).toBeGreaterThan(0.8);
+    const { model, net } = await loadModelFile("result/model.safetensors", { cwd: world.folder });
+    expect(model.numParameters()).toBe(2 * 9 + 9 + 2 * 9 + 2 * 9 + 2);
+    expect(JSON.parse(readFileSync(join(world.folder, "result/net.json"), "utf8"))).toEqual(net);
   });
 
   test("--json prints one object and nothing else to stdout", async () => {
